@@ -1,0 +1,46 @@
+"""What flows through the gateway: requests, replies, events, and the records about them."""
+
+from chatproxy.types.app import App
+from chatproxy.types.body import JsonBody
+from chatproxy.types.chat import CHAT, ChatLayout
+from chatproxy.types.context import Headers, RequestContext
+from chatproxy.types.exchange import Exchange, HookCall, ToolCallRecord
+from chatproxy.types.handler import Handler
+from chatproxy.types.layout import Layout
+from chatproxy.types.model import Command, Model, Principal, SessionStore, ToolCall, ToolResult, ToolRunner
+from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
+from chatproxy.types.request import ChatRequest
+from chatproxy.types.stream import StreamEvent, StreamTransform
+from chatproxy.types.text import Text
+from chatproxy.types.usage import Usage, estimate_tokens
+
+__all__ = [
+    "CHAT",
+    "App",
+    "ChatLayout",
+    "ChatRequest",
+    "ChatResponse",
+    "Command",
+    "Completed",
+    "Exchange",
+    "Handler",
+    "Headers",
+    "HookCall",
+    "JsonBody",
+    "Layout",
+    "Model",
+    "Principal",
+    "Reply",
+    "RequestContext",
+    "SessionStore",
+    "Stream",
+    "StreamEvent",
+    "StreamTransform",
+    "Text",
+    "ToolCall",
+    "ToolCallRecord",
+    "ToolResult",
+    "ToolRunner",
+    "Usage",
+    "estimate_tokens",
+]

@@ -1,0 +1,150 @@
+"""RequestContext: what a hook knows about the exchange it is called for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from chatproxy.types.app import App
+from chatproxy.types.exchange import Exchange
+from chatproxy.types.layout import Layout
+from chatproxy.types.model import Principal, ToolCall, ToolResult, ToolRunner
+
+T = TypeVar("T")
+
+SECRET_HEADERS = frozenset(
+    {
+        "authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key",
+        "x-amz-security-token", "openai-organization", "openai-project",
+    }
+)  # fmt: skip
+
+ToolBracket = Callable[["RequestContext", ToolCall, ToolRunner], Awaitable[ToolResult]]
+
+
+class Headers(Mapping[str, str]):
+    """Request headers, names lower-case, decoded when first read; repeated ones are joined by ``, ``."""
+
+    __slots__ = ("_decoded", "_raw", "_with_secrets")
+
+    def __init__(self, raw: list[tuple[bytes, bytes]], *, with_secrets: bool = False) -> None:
+        self._raw = raw
+        self._with_secrets = with_secrets
+        self._decoded: dict[str, str] | None = None
+
+    @property
+    def _table(self) -> dict[str, str]:
+        if self._decoded is None:
+            table: dict[str, str] = {}
+            for raw_name, raw_value in self._raw:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+                if self._with_secrets or name not in SECRET_HEADERS:
+                    table[name] = f"{table[name]}, {value}" if name in table else value
+            self._decoded = table
+        return self._decoded
+
+    def __getitem__(self, name: str) -> str:
+        return self._table[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._table
+
+    def __iter__(self) -> Any:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __repr__(self) -> str:
+        return f"Headers({sorted(self._table)})"
+
+
+class RequestContext:
+    """One for each exchange; the same object in every hook.
+
+    Attributes:
+        request_id: ``x-request-id`` of the answer and of the upstream request.
+        headers: the client's headers without credentials; only `authenticate` sees those.
+        principal: who asks; None where no plugin authenticates.
+        exchange: the record so far.
+        traceparent: W3C trace context sent upstream; the client's where it sent a valid one.
+        state: for plugins to carry values from hook to hook; key by plugin name.
+    """
+
+    __slots__ = (
+        "_call_tool", "app", "credentials", "exchange", "headers", "layout", "principal", "request_id", "state",
+        "traceparent", "tracestate",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        app: App,
+        exchange: Exchange,
+        layout: Layout,
+        headers: Mapping[str, str] | None = None,
+        traceparent: str = "",
+        tracestate: str = "",
+        credentials: bytes | None = None,
+        call_tool: ToolBracket | None = None,
+    ) -> None:
+        self.app = app
+        self.exchange = exchange
+        self.layout = layout
+        self.request_id = exchange.request_id
+        self.headers: Mapping[str, str] = headers if headers is not None else {}
+        self.principal: Principal | None = None
+        self.traceparent = traceparent
+        self.tracestate = tracestate
+        self.state: dict[str, Any] = {}
+        self.credentials = Credentials(credentials)
+        self._call_tool = call_tool
+
+    @property
+    def surface(self) -> str:
+        """Name of the surface the request came in by, for example ``chat``."""
+        return self.layout.surface
+
+    def config(self, kind: type[T]) -> T:
+        """A plugin's validated configuration; raises LookupError as `App.config` does."""
+        return self.app.config(kind)
+
+    def plugin(self, kind: type[T]) -> T:
+        """An object a plugin provided at start; raises LookupError as `App.plugin` does."""
+        return self.app.plugin(kind)
+
+    def note(self, plugin: str, **values: Any) -> None:
+        """Put values on the exchange's record under the plugin's name; JSON only, never a secret."""
+        self.exchange.notes.setdefault(plugin, {}).update(values)
+
+    async def call_tool(self, call: ToolCall, run: ToolRunner) -> ToolResult:
+        """Run a tool between `before_tool_call` and `after_tool_call`, and record it.
+
+        Args:
+            run: does the call; it gets the call as the hooks left it.
+
+        Raises:
+            Reject: a hook refused the call.
+        """
+        if self._call_tool is None:
+            return await run(call)
+        return await self._call_tool(self, call, run)
+
+
+class Credentials:
+    """The client's own ``Authorization`` value, for the upstream handler alone; never shown, never pickled."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes | None) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes | None:
+        """The header's bytes, or None. Only a handler that is configured to forward them may call this."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Credentials(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("credentials cannot be pickled")

@@ -1,0 +1,81 @@
+"""Exchange: the record of one request and its reply, filled by the engine, read by telemetry."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from chatproxy.types.usage import Usage
+
+Outcome = Literal["in_progress", "completed", "client_disconnected", "rejected", "failed"]
+
+
+class HookCall(msgspec.Struct):
+    """One call of a plugin's hook.
+
+    Attributes:
+        outcome: ``ok``, ``changed`` (it returned or changed a value), ``error``, ``timeout`` or ``skipped``.
+        duration_s: seconds between call and answer.
+    """
+
+    plugin: str
+    hook: str
+    outcome: str
+    duration_s: float
+
+
+class ToolCallRecord(msgspec.Struct):
+    """One tool call that the gateway ran."""
+
+    name: str
+    server: str | None
+    duration_s: float
+    ok: bool
+    arguments_bytes: int
+    result_bytes: int
+
+
+class Exchange(msgspec.Struct, kw_only=True):
+    """What happened in one exchange. Times are seconds; ``*_at`` are Unix time, ``*_s`` durations from the start.
+
+    Attributes:
+        model: the id the client named (after ``default_model``).
+        upstream_model: the id the handler sent on, where it differs or is known.
+        status: HTTP status of the answer; 499 where the client left before it began.
+        outcome: how it ended.
+        first_byte_s: from the start to the first byte of the reply's body.
+        usage: None where neither the upstream nor an estimate gave one.
+        hook_calls: calls that changed something, failed or were skipped, in order.
+        notes: what plugins want on record, by plugin name; JSON values only, never secrets.
+    """
+
+    request_id: str
+    surface: str = "chat"
+    method: str = "POST"
+    path: str = ""
+    client: str = ""
+    started_at: float = 0.0
+    model: str = ""
+    upstream_model: str | None = None
+    handler: str | None = None
+    upstream: str | None = None
+    upstream_request_id: str | None = None
+    principal: str | None = None
+    stream: bool = False
+    status: int = 0
+    outcome: Outcome = "in_progress"
+    error_code: str | None = None
+    error_message: str | None = None
+    first_byte_s: float | None = None
+    duration_s: float = 0.0
+    request_bytes: int = 0
+    response_bytes: int = 0
+    events: int = 0
+    usage: Usage | None = None
+    finish_reasons: list[str] = msgspec.field(default_factory=list)
+    hook_calls: list[HookCall] = msgspec.field(default_factory=list)
+    tool_calls: list[ToolCallRecord] = msgspec.field(default_factory=list)
+    traceparent: str | None = None
+    client_request_id: str | None = None
+    notes: dict[str, Any] = msgspec.field(default_factory=dict)
