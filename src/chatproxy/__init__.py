@@ -3,7 +3,9 @@
 What a plugin imports is here, in `chatproxy.types` and in `chatproxy.errors`; nothing deeper is stable.
 """
 
+import importlib
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from chatproxy import hookspecs
 from chatproxy.errors import ApiError, NotFound, PermissionDenied, Reject, Unauthenticated, UpstreamError
@@ -28,6 +30,28 @@ from chatproxy.types import (
     Usage,
 )
 
+if TYPE_CHECKING:
+    from chatproxy.app import create_app
+    from chatproxy.config import ModelConfig, ProxyConfig
+    from chatproxy.embedding import ChatCompletionServer, ProxyHandler, ProxyPlugin
+
+_LATE = {  # what needs the web framework is imported when first asked for, so that a plugin's import stays cheap
+    "ChatCompletionServer": "chatproxy.embedding",
+    "ModelConfig": "chatproxy.config",
+    "ProxyConfig": "chatproxy.config",
+    "ProxyHandler": "chatproxy.embedding",
+    "ProxyPlugin": "chatproxy.embedding",
+    "create_app": "chatproxy.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        value = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+        return value
+    raise AttributeError(f"module 'chatproxy' has no attribute {name!r}")
+
+
 try:
     __version__ = version("chatproxy-server")
 except PackageNotFoundError:  # a source tree that nobody installed
@@ -36,6 +60,7 @@ except PackageNotFoundError:  # a source tree that nobody installed
 __all__ = [
     "ApiError",
     "App",
+    "ChatCompletionServer",
     "ChatRequest",
     "ChatResponse",
     "Command",
@@ -43,9 +68,13 @@ __all__ = [
     "Exchange",
     "Handler",
     "Model",
+    "ModelConfig",
     "NotFound",
     "PermissionDenied",
     "Principal",
+    "ProxyConfig",
+    "ProxyHandler",
+    "ProxyPlugin",
     "Reject",
     "Reply",
     "RequestContext",
@@ -58,6 +87,7 @@ __all__ = [
     "UpstreamError",
     "Usage",
     "__version__",
+    "create_app",
     "hookimpl",
     "hookspecs",
 ]

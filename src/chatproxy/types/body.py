@@ -14,10 +14,13 @@ from chatproxy.errors import InvalidRequest
 
 MAX_DEPTH = 500
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_value = msgspec.json.Decoder()
+_Raw = msgspec.Raw
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_SCALARS = (str, int, float, bool, type(None))
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_UNCHANGEABLE = _SCALARS | {_Raw}
+State = tuple[dict[str, Any], bytes | None]
 
 
 class JsonBody(MutableMapping[str, Any]):
@@ -25,14 +28,18 @@ class JsonBody(MutableMapping[str, Any]):
 
     A scalar that was read keeps its own bytes (``1e-400`` stays ``1e-400``); an object or array that was read
     is encoded anew, so that duplicate keys inside it cannot mean one thing to the reader and another to the receiver.
+    A copy (`copy`, or Python's ``copy`` module) shares nothing that can be changed.
     """
 
-    __slots__ = ("_fields", "_read", "_source")
+    __slots__ = ("_fields", "_source")
 
     def __init__(self, value: Mapping[str, Any] | None = None) -> None:
-        self._fields: dict[str, Any] = dict(value or {})
-        self._read: set[str] | None = None  # None: every field is a plain value
-        self._source: bytes | None = None
+        self._fields: dict[str, Any] = {}
+        self._source: bytes | None = None  # what to send while nobody has read or changed a field
+        if isinstance(value, JsonBody):
+            self.__setstate__(value.__getstate__())
+        elif value is not None:
+            self._fields.update(value)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -44,36 +51,39 @@ class JsonBody(MutableMapping[str, Any]):
         Raises:
             InvalidRequest: not JSON, not an object, nested over 500 deep, or a number out of range (400).
         """
-        body = cls()
-        body._fields = check_json(data)
-        body._read = set()
-        body._source = data
+        body = cls.__new__(cls)  # `__init__` would make what `restore` makes again; this runs for every request
+        body.restore(data)
         return body
+
+    def restore(self, data: bytes) -> None:
+        """Go to the state that ``data`` (an earlier ``encode()``) holds; raises as `decode` does."""
+        self._fields = check_json(data)
+        self._source = data
 
     def encode(self) -> bytes:
         """The object as UTF-8 JSON; the very bytes it was read from when nobody looked.
 
         Raises:
             TypeError: a field was set to what JSON cannot hold.
+            ValueError: a text was set to what UTF-8 cannot hold, a lone surrogate.
         """
-        if self._source is not None and not self._read:
-            return self._source
-        return _encode(self._fields)
+        return _encode(self._fields) if self._source is None else self._source
 
     def __getitem__(self, key: str) -> Any:
         value = self._fields[key]
-        if type(value) is not msgspec.Raw:
-            return value
-        value = _value.decode(value)
-        if self._read is not None:
-            self._read.add(key)
-        if not isinstance(value, _SCALARS):
-            self._fields[key] = value
-        return value
+        return self._read(key, value) if type(value) is _Raw else value
 
     def get(self, key: str, default: Any = None) -> Any:
         """The field's value, or ``default`` where there is no such field."""
-        return self[key] if key in self._fields else default
+        value = self._fields.get(key, default)
+        return self._read(key, value) if type(value) is _Raw else value
+
+    def _read(self, key: str, raw: msgspec.Raw) -> Any:
+        self._source = None
+        value = _value(raw)
+        if type(value) not in _SCALARS:
+            self._fields[key] = value
+        return value
 
     def peek(self, key: str) -> Any:
         """Read a field without making it part of what was read: for the core's own look at scalars.
@@ -81,7 +91,7 @@ class JsonBody(MutableMapping[str, Any]):
         Source: the law of this module; a peeked value must never decide what a guard checks.
         """
         value = self._fields.get(key)
-        return _value.decode(value) if type(value) is msgspec.Raw else value
+        return _value(value) if type(value) is _Raw else value
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._source = None
@@ -101,18 +111,31 @@ class JsonBody(MutableMapping[str, Any]):
         return len(self._fields)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(fields={sorted(self._fields)})"
+        return f"{type(self).__name__}(fields={sorted(map(str, self._fields))})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field decoded, as a plain dict of its own."""
-        decoded: dict[str, Any] = _value.decode(_encode(self._fields))
+        """Every field decoded, as a plain dict of its own. All of them count as read."""
+        for key in list(self._fields):
+            self[key]
+        decoded: dict[str, Any] = _value(_encode(self._fields))
         return decoded
 
-    def restore(self, data: bytes) -> None:
-        """Go back to the state that ``data`` (an earlier ``encode()``) holds."""
-        self._fields = check_json(data)
-        self._read = set()
-        self._source = data
+    def copy(self) -> Self:
+        """Another body with the same content; changing one, however deep, does not change the other."""
+        return type(self)(self)
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.copy()
+
+    def __getstate__(self) -> State:
+        fields = self._fields.items()
+        return {k: v if type(v) in _UNCHANGEABLE else _value(_encode(v)) for k, v in fields}, self._source
+
+    def __setstate__(self, state: State) -> None:
+        self._fields, self._source = state
 
 
 def check_json(data: bytes) -> dict[str, Any]:
@@ -123,23 +146,24 @@ def check_json(data: bytes) -> dict[str, Any]:
     """
     too_deep = f"The JSON body is nested over {MAX_DEPTH} levels deep."
     try:
-        value = _value.decode(data)  # numbers out of range and broken UTF-8 show only in a full decode
+        value = _value(data)  # numbers out of range and broken UTF-8 show only in a full decode
         if type(value) is not dict:
             found = type(value).__name__
             raise InvalidRequest(f"The body must be a JSON object, found {found}.", code="invalid_json")
-        if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+        # so many levels take two brackets each: a short body need not be looked through
+        if len(data) > 2 * MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(value):
             raise InvalidRequest(too_deep, code="invalid_json")
-        return _fields.decode(data)
+        return _fields(data)
     except RecursionError as exc:
         raise InvalidRequest(too_deep, code="invalid_json") from exc
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
+    except (msgspec.MsgspecError, ValueError) as exc:
         raise InvalidRequest(f"The body is not valid JSON: {exc}", code="invalid_json") from exc
 
 
-def _deeper_than(value: Any, limit: int) -> bool:
-    """Whether arrays and objects nest deeper than ``limit``; level by level, so that depth costs no stack."""
+def _is_too_deep(value: Any) -> bool:
+    """Whether arrays and objects nest over `MAX_DEPTH`; level by level, so that depth costs no stack."""
     level = [value]
-    for _ in range(limit):
+    for _ in range(MAX_DEPTH):
         level = [
             inner
             for outer in level

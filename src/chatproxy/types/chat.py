@@ -20,6 +20,7 @@ class ChatLayout:
     """`Layout` of ``/v1/chat/completions``."""
 
     surface = "chat"
+    path = "/chat/completions"
     structural = _STRUCTURAL
 
     def request_texts(self, body: Any) -> Iterator[Text]:

@@ -67,13 +67,14 @@ class RequestContext:
         headers: the client's headers without credentials; only `authenticate` sees those.
         principal: who asks; None where no plugin authenticates.
         exchange: the record so far.
+        started_s: when the exchange began, on `time.perf_counter`.
         traceparent: W3C trace context sent upstream; the client's where it sent a valid one.
         state: for plugins to carry values from hook to hook; key by plugin name.
     """
 
     __slots__ = (
-        "_call_tool", "app", "credentials", "exchange", "headers", "layout", "principal", "request_id", "state",
-        "traceparent", "tracestate",
+        "_call_tool", "app", "credentials", "exchange", "headers", "layout", "principal", "request_id", "started_s",
+        "state", "traceparent", "tracestate",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,7 @@ class RequestContext:
         app: App,
         exchange: Exchange,
         layout: Layout,
+        started_s: float = 0.0,
         headers: Mapping[str, str] | None = None,
         traceparent: str = "",
         tracestate: str = "",
@@ -92,6 +94,7 @@ class RequestContext:
         self.exchange = exchange
         self.layout = layout
         self.request_id = exchange.request_id
+        self.started_s = started_s
         self.headers: Mapping[str, str] = headers if headers is not None else {}
         self.principal: Principal | None = None
         self.traceparent = traceparent
@@ -129,6 +132,18 @@ class RequestContext:
         if self._call_tool is None:
             return await run(call)
         return await self._call_tool(self, call, run)
+
+
+    def bracket_tools(self, wrap: Callable[[ToolBracket], ToolBracket]) -> ToolBracket | None:
+        """Put something around every tool call; the engine's. Returns what `restore_tools` takes."""
+        outer = self._call_tool
+        if outer is not None:
+            self._call_tool = wrap(outer)
+        return outer
+
+    def restore_tools(self, outer: ToolBracket | None) -> None:
+        """Undo `bracket_tools`."""
+        self._call_tool = outer
 
 
 class Credentials:

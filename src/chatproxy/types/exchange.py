@@ -15,7 +15,7 @@ class HookCall(msgspec.Struct):
     """One call of a plugin's hook.
 
     Attributes:
-        outcome: ``ok``, ``changed`` (it returned or changed a value), ``error``, ``timeout`` or ``skipped``.
+        outcome: ``ok`` (it returned a value), ``rejected``, ``error``, ``timeout`` or ``skipped``.
         duration_s: seconds between call and answer.
     """
 
@@ -46,7 +46,7 @@ class Exchange(msgspec.Struct, kw_only=True):
         outcome: how it ended.
         first_byte_s: from the start to the first byte of the reply's body.
         usage: None where neither the upstream nor an estimate gave one.
-        hook_calls: calls that changed something, failed or were skipped, in order.
+        hook_calls: calls that returned something, rejected, failed or were skipped, in order.
         notes: what plugins want on record, by plugin name; JSON values only, never secrets.
     """
 

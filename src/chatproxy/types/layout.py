@@ -20,6 +20,10 @@ class Layout(Protocol):
         """Name of the surface, for example ``chat``."""
 
     @property
+    def path(self) -> str:
+        """Where an OpenAI-compatible upstream serves it, below the base URL, for example ``/chat/completions``."""
+
+    @property
     def structural(self) -> frozenset[str]:
         """Top-level request fields that are not parameters of the model."""
 

@@ -23,11 +23,20 @@ class ChatResponse(JsonBody):
         self.layout = layout
 
     @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Decode a chat completion; raises `InvalidRequest` as `JsonBody.decode` does."""
+        return cls.of(data, CHAT)
+
+    @classmethod
     def of(cls, data: bytes, layout: Layout) -> Self:
         """Decode a body that belongs to a surface; raises `InvalidRequest` as `JsonBody.decode` does."""
-        response = cls.decode(data)
+        response = super().decode(data)
         response.layout = layout
         return response
+
+    def copy(self) -> Self:
+        """Another reply with the same content; changing one does not change the other."""
+        return type(self)(self, layout=self.layout)
 
     @property
     def choices(self) -> list[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, SupportsIndex
 
+from chatproxy.errors import InvalidRequest
 from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
@@ -18,18 +19,27 @@ class ChatRequest(JsonBody):
         ``request["temperature"] = 0`` · ``request.tools.append(tool)`` · ``for text in request.texts(): …``
     """
 
-    __slots__ = ("layout",)
+    __slots__ = ("_late", "layout")
 
     def __init__(self, value: Mapping[str, Any] | None = None, *, layout: Layout = CHAT) -> None:
         super().__init__(value)
         self.layout = layout
 
     @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Decode a chat completion's body; raises `InvalidRequest` as `JsonBody.decode` does."""
+        return cls.of(data, CHAT)
+
+    @classmethod
     def of(cls, data: bytes, layout: Layout) -> Self:
         """Decode a body that belongs to a surface; raises `InvalidRequest` as `JsonBody.decode` does."""
-        request = cls.decode(data)
+        request = super().decode(data)
         request.layout = layout
         return request
+
+    def copy(self) -> Self:
+        """Another request with the same content; changing one does not change the other."""
+        return type(self)(self, layout=self.layout)
 
     @property
     def model(self) -> str:
@@ -48,7 +58,11 @@ class ChatRequest(JsonBody):
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The conversation; an empty list of its own is put in where there is none."""
+        """The conversation. Where there is none, an empty list that enters the request with its first item.
+
+        Raises:
+            InvalidRequest: ``messages`` is no array (400).
+        """
         return self._list("messages")
 
     @messages.setter
@@ -57,12 +71,12 @@ class ChatRequest(JsonBody):
 
     @property
     def tools(self) -> list[dict[str, Any]]:
-        """The tools offered to the model; appending to it offers one more.
+        """The tools offered to the model. Where there are none, a list that enters the request with its first item.
 
-        A list is put into the request only once something is in it.
+        Raises:
+            InvalidRequest: ``tools`` is no array (400).
         """
-        value = self.get("tools")
-        return value if isinstance(value, list) else _LateList(self, "tools")
+        return self._list("tools")
 
     @tools.setter
     def tools(self, value: list[dict[str, Any]]) -> None:
@@ -79,14 +93,17 @@ class ChatRequest(JsonBody):
 
     def _list(self, key: str) -> list[dict[str, Any]]:
         value = self.get(key)
-        if not isinstance(value, list):
-            value = []
-            self[key] = value
-        return value
+        if isinstance(value, list):
+            return value
+        if value is not None:
+            raise InvalidRequest(f"'{key}' must be an array, found {type(value).__name__}.", param=key)
+        if not hasattr(self, "_late"):
+            self._late: dict[str, _LateList] = {}
+        return self._late.setdefault(key, _LateList(self, key))
 
 
 class _LateList(list[dict[str, Any]]):
-    """An empty list that enters its request with the first item appended or extended."""
+    """An empty list that enters its request with its first item, so that looking does not add an empty field."""
 
     __slots__ = ("_key", "_request")
 
@@ -96,14 +113,20 @@ class _LateList(list[dict[str, Any]]):
         self._key = key
 
     def append(self, item: dict[str, Any]) -> None:
-        super().append(item)
-        self._request[self._key] = self
+        self[len(self) :] = [item]
 
-    def extend(self, items: Any) -> None:
-        super().extend(items)
-        if self:
+    def extend(self, items: Iterable[dict[str, Any]]) -> None:
+        self[len(self) :] = items
+
+    def insert(self, index: SupportsIndex, item: dict[str, Any]) -> None:
+        self[index:index] = [item]
+
+    def __iadd__(self, items: Iterable[dict[str, Any]]) -> Self:  # type: ignore[override,misc]
+        self[len(self) :] = items
+        return self
+
+    def __setitem__(self, index: Any, items: Any) -> None:
+        was_empty = not self
+        super().__setitem__(index, items)
+        if was_empty and self and self._request.get(self._key) is None:
             self._request[self._key] = self
-
-    def insert(self, index: Any, item: dict[str, Any]) -> None:
-        super().insert(index, item)
-        self._request[self._key] = self

@@ -5,18 +5,19 @@ An event that nobody changed leaves as its own bytes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing
-from typing import Any, Self, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 import msgspec
 
 from chatproxy.errors import UpstreamError
-from chatproxy.sse import DONE, FrameSplitter, encode_frame, frame_data, frame_event
+from chatproxy.sse import DONE, FrameSplitter, encode_frame, frame_data, frame_event, replace_data
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage
+
+T = TypeVar("T")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -37,7 +38,7 @@ class StreamEvent:
         self.layout = layout
         self._data: dict[str, Any] | None = None
         self._name: str | None = None
-        self._shown = False
+        self._shown: bytes | None = None  # how the data was when it was handed out
         self._changed = False
 
     @classmethod
@@ -63,8 +64,10 @@ class StreamEvent:
         Raises:
             UpstreamError: the event is not a JSON object (502, code ``upstream_invalid_json``).
         """
-        self._shown = True
-        return self._decoded()
+        data = self._decoded()
+        if self._shown is None and not self._changed:
+            self._shown = _encode(data)
+        return data
 
     @property
     def usage(self) -> Usage | None:
@@ -84,12 +87,23 @@ class StreamEvent:
         """Say that the data was changed; `Text.replace` does it by itself."""
         self._changed = True
 
+    def snapshot(self) -> dict[str, Any]:
+        """The event's JSON object as it is now, in a copy of its own."""
+        copy: dict[str, Any] = _decode(_encode(self._decoded()))
+        return copy
+
     def encode(self) -> bytes:
-        """The event's frame: its own bytes unless somebody changed it."""
-        if not self._changed and (not self._shown or self._data == _decode(frame_data(self.raw) or b"{}")):
+        """The event's frame: its own bytes unless somebody changed it, and then its other fields stay.
+
+        Raises:
+            TypeError: the data was given what JSON cannot hold.
+        """
+        if not self._changed and self._shown is None:
             return self.raw
-        name = self.name
-        return encode_frame(_encode(self._data), event=None if name == "message" else name)
+        data = _encode(self._data)
+        if not self._changed and data == self._shown:  # encodings differ where values do, also 1, 1.0 and true
+            return self.raw
+        return replace_data(self.raw, data) if self.raw else encode_frame(data, event=self._name)
 
     def _decoded(self) -> dict[str, Any]:
         if self._data is None:
@@ -119,25 +133,14 @@ def decode_event(data: bytes) -> dict[str, Any]:
     return value
 
 
-async def split_events(chunks: AsyncIterator[bytes], layout: Layout) -> AsyncIterator[StreamEvent]:
+def split_events(chunks: AsyncIterator[bytes], layout: Layout) -> AsyncIterator[StreamEvent]:
     """Events of a byte stream; comments and ``[DONE]`` are left out, the source is closed at the end."""
-    splitter = FrameSplitter()
-    async with aclosing(cast("Any", chunks)) as source:
-        async for chunk in source:
-            for frame in splitter.feed(chunk):
-                if (data := frame_data(frame)) is not None and data != b"[DONE]":
-                    yield StreamEvent(frame, layout)
-        last = splitter.flush()
-        if last is not None and frame_data(last) not in {None, b"[DONE]"}:
-            yield StreamEvent(last, layout)
+    return _Owning(_split(chunks, layout), chunks)
 
 
-async def encoded_chunks(events: EventSource) -> AsyncIterator[bytes]:
-    """Frames of an iterator of events, with ``[DONE]`` at the end."""
-    async with aclosing(cast("Any", events)) as source:
-        async for event in source:
-            yield encoded(event)
-    yield DONE
+def encoded_chunks(events: EventSource) -> AsyncIterator[bytes]:
+    """Frames of an iterator of events, with one ``[DONE]`` at the end; the source is closed then."""
+    return _Owning(_encode_all(events), events)
 
 
 def encoded(event: StreamEvent | Mapping[str, Any] | bytes) -> bytes:
@@ -145,3 +148,57 @@ def encoded(event: StreamEvent | Mapping[str, Any] | bytes) -> bytes:
     if isinstance(event, StreamEvent):
         return event.encode()
     return event if isinstance(event, bytes) else encode_frame(_encode(event))
+
+
+class _Owning(AsyncIterator[T]):
+    """A generator and the source it reads; closing it closes both, also where the generator has not begun to run."""
+
+    __slots__ = ("_generator", "_source")
+
+    def __init__(self, generator: AsyncGenerator[T, None], source: AsyncIterator[Any]) -> None:
+        self._generator = generator
+        self._source = source
+
+    def __anext__(self) -> Awaitable[T]:
+        return self._generator.__anext__()
+
+    async def aclose(self) -> None:
+        try:
+            await self._generator.aclose()
+        finally:
+            await _close(self._source)
+
+
+async def _split(chunks: AsyncIterator[bytes], layout: Layout) -> AsyncGenerator[StreamEvent, None]:
+    splitter = FrameSplitter()
+    try:
+        async for chunk in chunks:
+            for frame in splitter.feed(chunk):
+                if _is_event(frame):
+                    yield StreamEvent(frame, layout)
+        last = splitter.flush()
+        if last is not None and _is_event(last):
+            yield StreamEvent(last, layout)
+    finally:
+        await _close(chunks)
+
+
+def _is_event(frame: bytes) -> bool:
+    return frame_data(frame) not in {None, b"[DONE]"}
+
+
+async def _encode_all(events: EventSource) -> AsyncGenerator[bytes, None]:
+    try:
+        async for event in events:
+            frame = encoded(event)
+            if frame_data(frame) != b"[DONE]":  # a handler that ends its own stream must not end it twice
+                yield frame
+    finally:
+        await _close(events)
+    yield DONE
+
+
+async def _close(source: AsyncIterator[Any]) -> None:
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()

@@ -46,9 +46,12 @@ class Text:
         return ".".join(map(str, self.path))
 
     def replace(self, new: str) -> None:
-        """Put another text in its place; the body is encoded with it."""
-        self._holder[self.path[-1]] = new
+        """Put another text in its place; the body is encoded with it. The same text again changes nothing."""
+        key = self.path[-1]
         self.value = new
+        if self._holder[key] == new:
+            return
+        self._holder[key] = new
         if self._on_replace is not None:
             self._on_replace()
 

@@ -1,0 +1,138 @@
+"""Where the gateway's CPU goes: samples under load, time per function in µs per unit.
+
+``python -m benchmarks.profile --series json`` (or ``stream``) samples Python functions with py-spy (PyPI);
+``--native`` samples C functions and the kernel with perf (Linux, may need root).
+A unit is a request (json) or an event (stream). Samplers slow the process a little: what they give is shares, and the
+µs are shares of the cost measured in an unsampled run just before.
+"""
+
+import argparse
+import collections
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks import processes, targets
+from benchmarks.environments import MissingToolError
+from benchmarks.processes import Running
+from benchmarks.series import Bench, Record
+
+_RATE_PER_S = 500
+_IN_FLIGHT = 64
+_STOP_LIMIT_S = 60
+_THREAD_ROOTS = {"Thread._bootstrap", "_bootstrap"}
+_PERF_ROW = re.compile(r"\s*([\d.]+)%;\s*([^;]*?)\s*;\s*(?:\[.\]\s*)?(.*?)\s*$")
+
+Stack = tuple[str, ...]
+
+
+def profile(bench: Bench, name: str, series: str, *, native: bool) -> tuple[float, dict[Stack, float]]:
+    """Run one series three times: to warm up, to measure, to sample.
+
+    Returns:
+        CPU in µs per unit without the sampler, and the weight of each stack, outermost function first; a native stack
+        is one symbol with its library.
+    """
+    with bench.started(name) as state, tempfile.TemporaryDirectory() as folder:
+        _run_series(bench, state, series)
+        cost_us = _cost_us(_run_series(bench, state, series), series)
+        output = Path(folder) / "samples"
+        command = _perf(state.pid, output) if native else _py_spy(state.pid, output)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sampler:
+            _run_series(bench, state, series)
+            sampler.send_signal(signal.SIGINT)  # both samplers then write what they have
+            _, complaint = sampler.communicate(timeout=_STOP_LIMIT_S)
+        if not output.exists():
+            raise RuntimeError(f"sampler failed: {complaint.decode()[-500:]}")
+        return cost_us, _read_perf(output) if native else _read_py_spy(output.read_text().splitlines())
+
+
+def _run_series(bench: Bench, state: Running, series: str) -> Record:
+    return bench.json(state, _IN_FLIGHT, 0) if series == "json" else bench.stream(state, 0)
+
+
+def _cost_us(record: Record, series: str) -> float:
+    if record.result is None:
+        raise RuntimeError(record.failure)
+    cost = record.result.cpu_us_per_request if series == "json" else record.result.cpu_us_per_event
+    return cost or 0.0
+
+
+def _py_spy(pid: int, output: Path) -> list[str]:
+    program = _find("py-spy", "pip install py-spy")
+    options = ["--rate", str(_RATE_PER_S), "--format", "raw", "--function", "--nonblocking"]
+    return [program, "record", "--pid", str(pid), *options, "--output", str(output)]
+
+
+def _perf(pid: int, output: Path) -> list[str]:
+    program = _find("perf", "install your kernel's perf package")
+    return [program, "record", "-e", "cpu-clock", "-F", "2000", "-p", str(pid), "-o", str(output)]
+
+
+def _find(program: str, advice: str) -> str:
+    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise MissingToolError(f"{program} not found: {advice}")
+    return found
+
+
+def _read_py_spy(lines: Iterable[str]) -> dict[Stack, float]:
+    """Read collapsed stacks (functions joined by semicolons, a blank, a count) of the main thread."""
+    stacks: collections.Counter[Stack] = collections.Counter()
+    for line in lines:
+        text, _, count = line.rpartition(" ")
+        frames = tuple(text.split(";"))
+        if not _THREAD_ROOTS & {frame.partition(" ")[0] for frame in frames}:
+            stacks[frames] += int(count)
+    return dict(stacks)
+
+
+def _read_perf(path: Path) -> dict[Stack, float]:
+    """Read perf's flat report: one row per symbol."""
+    command = [_find("perf", ""), "report", "-i", str(path), "--stdio", "-F", "overhead,dso,sym", "-t", ";"]
+    report = subprocess.run(command, capture_output=True, check=True, timeout=_STOP_LIMIT_S)
+    rows = (_PERF_ROW.match(line) for line in report.stdout.decode().splitlines() if not line.startswith("#"))
+    return {(f"{row[3]} ({row[2]})",): float(row[1]) for row in rows if row}
+
+
+def table(stacks: dict[Stack, float], cost_us: float, top: int) -> str:
+    """Render the functions with the most time of their own, and with theirs and their callees'."""
+    total = sum(stacks.values())
+    own: dict[str, float] = collections.defaultdict(float)
+    inclusive: dict[str, float] = collections.defaultdict(float)
+    for stack, weight in stacks.items():
+        own[stack[-1]] += weight
+        for frame in set(stack):
+            inclusive[frame] += weight
+    lines = [f"{cost_us:.1f} µs CPU a unit", "", *_ranking("own", own, cost_us / total, top)]
+    if any(len(stack) > 1 for stack in stacks):
+        lines += ["", *_ranking("with callees", inclusive, cost_us / total, top)]
+    return "\n".join(lines)
+
+
+def _ranking(title: str, weights: dict[str, float], scale: float, top: int) -> list[str]:
+    ranked = sorted(weights.items(), key=lambda item: -item[1])
+    return [f"µs {title}", *(f"{weight * scale:8.2f}  {name}" for name, weight in ranked[:top])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Sample a target under load.")
+    parser.add_argument("--target", default="chatproxy", choices=list(targets.BUILDERS))
+    parser.add_argument("--series", default="json", choices=("json", "stream"))
+    parser.add_argument("--native", action="store_true", help="sample C functions and the kernel, with perf")
+    parser.add_argument("--top", type=int, default=40)
+    parser.add_argument("--scale", type=float, default=1.0, help="size of a run; 1 is that of benchmarks.run")
+    options = parser.parse_args()
+    with processes.upstream() as upstream_port:
+        bench = Bench(upstream_port, scale=options.scale)
+        cost_us, stacks = profile(bench, options.target, options.series, native=options.native)
+    print(table(stacks, cost_us, options.top))
+
+
+if __name__ == "__main__":
+    main()

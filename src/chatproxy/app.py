@@ -1,0 +1,257 @@
+"""Assembly: from a configuration and plugins to an ASGI application.
+
+Rule: everything is put together here and nothing runs here; `create_app` has no global state, two applications in one
+process know nothing of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Router as RoutesUnder
+from litestar.handlers import BaseRouteHandler
+
+from chatproxy import __version__
+from chatproxy.config import ModelConfig, ProxyConfig
+from chatproxy.engine import Engine, EngineLimits
+from chatproxy.engine.routing import Router
+from chatproxy.errors import PluginError
+from chatproxy.handlers.demo import DemoHandler
+from chatproxy.handlers.upstreams import make_upstreams
+from chatproxy.logs import ExchangeLog, open_exchange_log
+from chatproxy.plugins.background import Background
+from chatproxy.plugins.discovery import discover
+from chatproxy.plugins.hooks import Hooks
+from chatproxy.plugins.lifespan import enter_plugins
+from chatproxy.plugins.registry import Registry, find_duplicates, start_up_call
+from chatproxy.plugins.sessions import MemorySessionStore
+from chatproxy.plugins.settings import plugin_configs
+from chatproxy.surfaces.base import Gateway
+from chatproxy.surfaces.catalogue import Catalogue
+from chatproxy.surfaces.chat import chat_routes
+from chatproxy.surfaces.edge import EdgeGuard, EdgeLimits, Receive, Scope, Send
+from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
+from chatproxy.surfaces.health import health_routes
+from chatproxy.surfaces.models import models_routes
+from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
+from chatproxy.types.app import App
+from chatproxy.types.handler import Handler
+
+AFTER_DRAIN_S = 5.0
+
+
+class ChatproxyApp:
+    """The ASGI application.
+
+    Attributes:
+        gateway: what a server needs for an orderly stop.
+        registry: the plugins, for display.
+        handlers: by name.
+        litestar: the framework's application, behind the edge guard.
+    """
+
+    def __init__(self, config: ProxyConfig, registry: Registry, parts: _Parts) -> None:
+        self.config = config
+        self.registry = registry
+        self.handlers = parts.handlers
+        self.gateway = Drain(parts.engine, parts.background)
+        self._parts = parts
+        self.litestar = self._litestar()
+        self._guarded = EdgeGuard(self.litestar, EdgeLimits(max_body_bytes=config.max_body_bytes))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: the edge guard, then the routes."""
+        await self._guarded(scope, receive, send)
+
+    def _litestar(self) -> Litestar:
+        parts = self._parts
+        gateway = Gateway(parts.engine, parts.app)
+        catalogue = Catalogue(self.config.models, parts.engine.hooks, parts.list_models)
+        app = Litestar(
+            [
+                *chat_routes(gateway),
+                *models_routes(gateway, catalogue),
+                *health_routes(__version__, self._readiness),
+                *docs_routes(),
+                *plugin_routes(parts.routes, plugin_route_guard(gateway)),
+            ],
+            exception_handlers=exception_handlers(gateway),
+            openapi_config=openapi_config(__version__),
+            lifespan=[self._lifespan],
+            logging_config=None,
+            debug=False,
+        )
+        describe_surfaces(app)
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        parts = self._parts
+        async with AsyncExitStack() as stack:
+            stack.callback(parts.log.close)
+            for handler in parts.handlers.values():
+                close = getattr(handler, "aclose", None)
+                if close is not None:
+                    stack.push_async_callback(close)
+            await enter_plugins(stack, self.registry, parts.app)
+            stack.push_async_callback(parts.background.drain, AFTER_DRAIN_S)
+            yield
+
+    def _readiness(self) -> tuple[bool, dict[str, Any]]:
+        states = self.registry.states.values()
+        report: dict[str, Any] = {}
+        if quarantined := sorted(state.name for state in states if state.quarantined):
+            report["quarantined"] = quarantined
+        if failed := sorted(plugin.name for plugin in self.registry.found if plugin.status == "failed"):
+            report["failed_plugins"] = failed
+        if dropped := {name: count for name, count in self._parts.background.dropped.items() if count}:
+            report["dropped_telemetry"] = dropped
+        if failures := {state.name: state.failures for state in states if state.failures}:
+            report["plugin_failures"] = failures
+        return not self._parts.engine.draining, report
+
+
+class Drain:
+    """An orderly stop: say so, wait, end what still runs."""
+
+    def __init__(self, engine: Engine, background: Background) -> None:
+        self.engine = engine
+        self._background = background
+
+    def begin_drain(self) -> None:
+        """``/readyz`` answers 503 from now on."""
+        self.engine.draining = True
+
+    async def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until every exchange has ended; whether that came true in ``timeout_s`` seconds."""
+        return await self.engine.wait_idle(timeout_s)
+
+    async def expire_streams(self) -> None:
+        """End what still runs with ``server_shutdown``: streams by an event, others by a 503."""
+        self.engine.expire()
+
+    async def aclose(self) -> None:
+        """Let the background finish; the application's lifespan does it too."""
+        await self._background.drain(AFTER_DRAIN_S)
+
+
+class _Parts:
+    """What the assembly made, handed to `ChatproxyApp`."""
+
+    def __init__(
+        self, config: ProxyConfig, registry: Registry, default_handler: Handler | None, log: ExchangeLog
+    ) -> None:
+        configs = plugin_configs(registry, config.plugins.tables)
+        self.log = log
+        self.app = App(
+            version=__version__, session_store=_session_store(registry, configs), settings=config.public()
+        )
+        for value in configs.values():
+            self.app.set_config(value)
+        self.handlers = _handlers(config, registry, configs, default_handler)
+        default = default_handler or self.handlers["upstream:default"]
+        self.list_models = getattr(default, "models", None)
+        impls = registry.impls
+        self.background = Background({hook: impls[hook] for hook in ("after_response", "on_error")})
+        hooks = Hooks(impls, self.background, self.handlers)
+        limits = EngineLimits(
+            max_concurrency=config.max_concurrency,
+            max_sse_line_bytes=config.max_sse_line_bytes,
+            default_model=config.default_model,
+            enable_streaming=config.enable_streaming,
+        )
+        self.engine = Engine(hooks, Router(config.models, self.handlers, default), limits, log)
+        self.routes = [
+            (placed.impl.plugin, route)
+            for placed in registry.placed["routes"]
+            for route in start_up_call(placed.impl, configs[placed.impl.plugin]) or ()
+        ]
+
+
+def create_app(
+    config: ProxyConfig | None = None,
+    plugins: Sequence[object] = (),
+    *,
+    handler: Handler | None = None,
+    demo: bool = False,
+) -> ChatproxyApp:
+    """Put an application together.
+
+    Args:
+        config: None takes the environment and the defaults.
+        plugins: objects with hook implementations, beside those found by entry points.
+        handler: answers every model that no plugin and no table sends elsewhere; None = the default upstream.
+        demo: add the offline model ``demo``; without a model table it is the only one.
+
+    Raises:
+        ConfigError: the configuration, or a plugin's, is wrong.
+        PluginError: a plugin cannot be loaded, checked or ordered.
+    """
+    config = config if config is not None else ProxyConfig()
+    if demo and "demo" not in config.models:
+        config = config.replace(models={**config.models, "demo": demo_model()})
+    registry = Registry(discover(config.plugins, extra=plugins), config.plugins)
+    log = open_exchange_log(config.log_format, config.log_level)
+    return ChatproxyApp(config, registry, _Parts(config, registry, handler, log))
+
+
+def demo_model() -> ModelConfig:
+    """The table entry of the built-in model."""
+    return ModelConfig(
+        id="demo",
+        handler="demo",
+        owned_by="chatproxy",
+        description="Deterministic and offline: for a first run, for examples and for tests.",
+    )
+
+
+def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
+    """Mount plugins' routes, each behind the guard.
+
+    Under ``/plugins/<name>``, unless a route handler's path begins with ``//``.
+
+    Raises:
+        PluginError: two plugins give the same path of their own.
+    """
+    mounted: list[Any] = []
+    own_paths: list[tuple[str, str]] = []
+    for plugin, route in routes:
+        if isinstance(route, BaseRouteHandler) and any(path.startswith("//") for path in route.paths):
+            own_paths += [(plugin, path[1:]) for path in route.paths]
+            mounted.append(RoutesUnder("/", guards=[guard], route_handlers=[route]))
+        else:
+            mounted.append(RoutesUnder(f"/plugins/{plugin}", guards=[guard], route_handlers=[route]))
+    find_duplicates(own_paths, "route")
+    return mounted
+
+
+def _handlers(
+    config: ProxyConfig, registry: Registry, configs: dict[str, Any], default_handler: Handler | None
+) -> dict[str, Handler]:
+    named: list[tuple[str, Handler]] = [("chatproxy", handler) for handler in make_upstreams(config)]
+    named.append(("chatproxy", DemoHandler()))
+    for placed in registry.placed["handlers"]:
+        plugin = placed.impl.plugin
+        for handler in start_up_call(placed.impl, configs[plugin]) or ():
+            if not (isinstance(getattr(handler, "name", None), str) and callable(getattr(handler, "execute", None))):
+                raise PluginError(f"plugin {plugin!r}: handlers must have a name and execute, found {handler!r}")
+            named.append((plugin, handler))
+    if default_handler is not None and all(handler is not default_handler for _, handler in named):
+        named.append(("default handler", default_handler))
+    find_duplicates([(plugin, handler.name) for plugin, handler in named], "handler")
+    handlers = {handler.name: handler for _, handler in named}
+    for entry in config.models.values():
+        wanted = entry.handler or f"upstream:{entry.upstream}"
+        if wanted not in handlers:
+            raise PluginError(f"model {entry.id!r}: no handler {wanted!r}; there are {sorted(handlers)}")
+    return handlers
+
+
+def _session_store(registry: Registry, configs: dict[str, Any]) -> Any:
+    for placed in registry.placed["session_store"]:
+        store = start_up_call(placed.impl, configs[placed.impl.plugin])
+        if store is not None:
+            return store
+    return MemorySessionStore()

@@ -1,0 +1,314 @@
+"""The engine's course of an exchange: authenticate, change, choose, execute, check, count, tell.
+
+Read `Engine.answer` from top to bottom to follow a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chatproxy.engine.answer import Answer
+from chatproxy.engine.identity import RequestIds
+from chatproxy.engine.live import Live
+from chatproxy.engine.meter import Meter
+from chatproxy.engine.output import Output
+from chatproxy.engine.routing import Router, apply_model
+from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
+from chatproxy.plugins.hooks import Hooks
+from chatproxy.types.context import RequestContext
+from chatproxy.types.exchange import Outcome, ToolCallRecord
+from chatproxy.types.handler import Handler
+from chatproxy.types.model import ToolCall, ToolResult, ToolRunner
+from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
+from chatproxy.types.request import ChatRequest
+from chatproxy.types.usage import Usage, estimate_tokens, usage_of_chat
+
+logger = logging.getLogger("chatproxy.engine")
+
+
+class EngineLimits(NamedTuple):
+    """Limits of the engine; sizes in bytes."""
+
+    max_concurrency: int
+    max_sse_line_bytes: int
+    default_model: str | None = None
+    enable_streaming: bool = True
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Summary(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+
+
+_decode_summary = msgspec.json.Decoder(_Summary).decode
+
+
+class Engine:
+    """Runs exchanges.
+
+    Args:
+        hooks: the plugins' implementations.
+        router: the core's own choice of a handler.
+        log: gets every exchange once, when it has ended.
+    """
+
+    def __init__(self, hooks: Hooks, router: Router, limits: EngineLimits, log: Any) -> None:
+        self.hooks = hooks
+        self.router = router
+        self.limits = limits
+        self.request_ids = RequestIds()
+        self.live: set[Live] = set()
+        self.draining = False
+        self._log = log
+        self._idle: asyncio.Event | None = None
+
+    # -- an exchange's life ---------------------------------------------------------------------------------------
+
+    clock = staticmethod(time.perf_counter)
+
+    def begin(self) -> Live:
+        """Admit an exchange that runs in the current task.
+
+        Raises:
+            Overloaded: as many as allowed are running (503 with ``retry-after``).
+        """
+        if len(self.live) >= self.limits.max_concurrency:
+            raise Overloaded(f"Over {self.limits.max_concurrency} requests are being served; try again soon.")
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an exchange must run in a task")
+        live = Live(task)
+        self.live.add(live)
+        return live
+
+    async def authenticate(self, ctx: RequestContext, headers: Mapping[str, str]) -> None:
+        """Find out who asks, before the body is read; raises `Unauthenticated` or what a plugin raised."""
+        principal = await self.hooks.authenticate(ctx, headers)
+        if principal is not None:
+            ctx.principal = principal
+            ctx.exchange.principal = principal.id
+
+    async def answer(self, ctx: RequestContext, live: Live, data: bytes) -> Answer:
+        """Answer a request body.
+
+        Raises:
+            ApiError: the request failed; nothing has been sent yet.
+        """
+        exchange = ctx.exchange
+        request = self._decode(ctx, data)
+        wants_usage = _wants_usage(request)
+        request = await self.hooks.before_request(ctx, request)
+        handler = await self._select(ctx, request)
+        exchange.handler = handler.name
+        execute = self.hooks.around_execute(ctx, _Execution(ctx, handler))
+        reply = await execute(request)
+        if isinstance(reply, Completed):
+            return await self._completed(ctx, request, reply)
+        return await self._streamed(ctx, request, reply, live, drop_usage=not wants_usage)
+
+    def end(self, ctx: RequestContext, live: Live, answer: Answer | None, error: ApiError | None) -> None:
+        """Close an exchange's books: outcome, usage, log line, telemetry. Called once, after the last byte."""
+        exchange = ctx.exchange
+        self.live.discard(live)
+        exchange.duration_s = time.perf_counter() - ctx.started_s
+        error = error or (answer.stream.error if answer is not None and answer.stream is not None else None)
+        if live.reason == "client_left":
+            exchange.outcome = "client_disconnected"
+            exchange.status = exchange.status or 499
+            error = None
+        elif error is None:
+            exchange.outcome = "completed"
+        else:
+            exchange.outcome = _failed_outcome(error)
+            exchange.error_code, exchange.error_message = error.code, error.message
+        if answer is not None:
+            self._settle(ctx, answer)
+        self._log.write(exchange)
+        if error is None:
+            self.hooks.after_response(ctx, exchange)
+        else:
+            self.hooks.on_error(ctx, exchange, error)
+        if self._idle is not None and not self.live:
+            self._idle.set()
+
+    async def call_tool(self, ctx: RequestContext, call: ToolCall, run: ToolRunner) -> ToolResult:
+        """Run a tool between its hooks and put it on record."""
+        started_s = time.perf_counter()
+        result: ToolResult | None = None
+        try:
+            result = await self.hooks.call_tool(ctx, call, run)
+            return result
+        finally:
+            ctx.exchange.tool_calls.append(
+                ToolCallRecord(
+                    name=call.name,
+                    server=call.server,
+                    duration_s=time.perf_counter() - started_s,
+                    ok=result is not None and not result.is_error,
+                    arguments_bytes=len(msgspec.json.encode(call.arguments)),
+                    result_bytes=0 if result is None else len(msgspec.json.encode(result.content)),
+                )
+            )
+
+    # -- draining -------------------------------------------------------------------------------------------------
+
+    async def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until no exchange runs; whether that came true within ``timeout_s`` seconds."""
+        if not self.live:
+            return True
+        self._idle = asyncio.Event()
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def expire(self) -> None:
+        """End every running exchange with ``server_shutdown``."""
+        for live in list(self.live):
+            live.interrupt("server_shutdown")
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _decode(self, ctx: RequestContext, data: bytes) -> ChatRequest:
+        exchange = ctx.exchange
+        exchange.request_bytes = len(data)
+        request = ChatRequest.of(data, ctx.layout)
+        if self.limits.default_model is not None:
+            request.model = self.limits.default_model
+        model = request.get("model")
+        if not isinstance(model, str) or not model:
+            raise InvalidRequest("You must provide a model parameter, a non-empty string.", param="model")
+        exchange.model = model
+        stream = request.get("stream")
+        if stream is not None and not isinstance(stream, bool):
+            raise InvalidRequest("'stream' must be true or false.", param="stream")
+        exchange.stream = stream is True
+        if stream is True and not self.limits.enable_streaming:
+            raise InvalidRequest("Streaming is switched off here.", param="stream", code="streaming_disabled")
+        return request
+
+    async def _select(self, ctx: RequestContext, request: ChatRequest) -> Handler:
+        found = self.router.entry(request.model)
+        handler = await self.hooks.select_handler(ctx, request)
+        if handler is None:
+            handler = self.router.handler(request.model, found[0] if found else None)
+        if found is not None:
+            apply_model(ctx, request, *found)
+        return handler
+
+    async def _completed(self, ctx: RequestContext, request: ChatRequest, reply: Completed) -> Answer:
+        response = reply.body
+        if self.hooks.reads_responses:
+            response = await self.hooks.before_response(ctx, request, response)
+        body = encode_body(response, "a reply")
+        exchange = ctx.exchange
+        exchange.status = reply.status
+        exchange.usage, exchange.finish_reasons = _summary(body, response)
+        if exchange.usage is None:
+            characters = sum(len(text.value) for text in response.texts())
+            exchange.usage = estimate(request, characters)
+        return Answer(reply.status, reply.headers, body=body)
+
+    async def _streamed(
+        self, ctx: RequestContext, request: ChatRequest, reply: Stream, live: Live, *, drop_usage: bool
+    ) -> Answer:
+        ctx.exchange.stream = True
+        layered = self.hooks.has_transforms
+        meter = Meter(
+            reply.chunks,
+            ctx.layout,
+            ctx.exchange,
+            drop_usage=drop_usage and not layered,
+            max_line_bytes=self.limits.max_sse_line_bytes,
+        )
+        output = Output(meter, live, request, drop_usage=drop_usage and layered)
+        try:
+            if layered:
+                output.lay(self.hooks, ctx, await self.hooks.transform_stream(ctx, request))
+            await output.prime()
+        except BaseException:
+            await output.aclose()
+            raise
+        ctx.exchange.status = reply.status
+        return Answer(reply.status, reply.headers, stream=output)
+
+    def _settle(self, ctx: RequestContext, answer: Answer) -> None:
+        """Usage of a stream: the provider's where it came, else an estimate of what went by."""
+        if answer.stream is not None:
+            usage = answer.stream.meter.usage
+            ctx.exchange.usage = usage or estimate(answer.stream.request, answer.stream.meter.characters)
+
+
+class _Execution:
+    """The innermost ``call_next``: the handler itself, with what it raises made an `ApiError`."""
+
+    __slots__ = ("_ctx", "_handler")
+
+    def __init__(self, ctx: RequestContext, handler: Handler) -> None:
+        self._ctx = ctx
+        self._handler = handler
+
+    async def __call__(self, request: ChatRequest) -> Reply:
+        try:
+            reply = await self._handler.execute(self._ctx, request)
+        except ApiError:
+            raise
+        except Exception as exc:
+            logger.exception("handler %r failed", self._handler.name, extra={"request_id": self._ctx.request_id})
+            raise UpstreamError(f"The handler '{self._handler.name}' failed.", status=500, code="handler_failed") from exc
+        if not isinstance(reply, Completed | Stream):
+            found = type(reply).__name__
+            logger.error("handler %r returned %s, wanted Completed or Stream", self._handler.name, found)
+            raise UpstreamError(f"The handler '{self._handler.name}' failed.", status=500, code="handler_failed")
+        return reply
+
+
+def encode_body(body: ChatRequest | ChatResponse, what: str) -> bytes:
+    """Encode a body that plugins may have changed.
+
+    Raises:
+        ApiError: a plugin or handler put something into it that JSON cannot hold (500).
+    """
+    try:
+        return body.encode()
+    except (TypeError, ValueError, UnicodeEncodeError, RecursionError) as exc:
+        logger.exception("%s cannot be encoded", what)
+        raise ApiError(f"A plugin made {what} that is not JSON.", code="plugin_failed") from exc
+
+
+def estimate(request: ChatRequest, completion_characters: int) -> Usage:
+    """Token counts from the characters that went by, labelled ``estimated``."""
+    prompt = estimate_tokens(sum(len(text.value) for text in request.texts()))
+    completion = estimate_tokens(completion_characters)
+    return Usage(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion, source="estimated"
+    )
+
+
+def _wants_usage(request: ChatRequest) -> bool:
+    options = request.peek("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _summary(body: bytes, response: ChatResponse) -> tuple[Usage | None, list[str]]:
+    try:
+        summary = _decode_summary(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return response.usage, response.finish_reasons
+    reasons = [choice.finish_reason for choice in summary.choices or () if choice.finish_reason is not None]
+    return usage_of_chat(summary.usage), reasons
+
+
+def _failed_outcome(error: ApiError) -> Outcome:
+    return "rejected" if error.status < 500 and not isinstance(error, UpstreamError) else "failed"

@@ -1,0 +1,143 @@
+"""Output: the one stream a client gets, and the only place where a stream ends.
+
+It ends in exactly one way: with ``[DONE]``, or with one error event and nothing after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from chatproxy.engine.live import Live, shutdown_error
+from chatproxy.engine.meter import Meter
+from chatproxy.errors import ApiError
+from chatproxy.plugins.hooks import Hooks
+from chatproxy.plugins.impl import Impl
+from chatproxy.plugins.layers import Layer
+from chatproxy.sse import DONE, encode_frame, frame_data
+from chatproxy.types.context import RequestContext
+from chatproxy.types.layout import Layout
+from chatproxy.types.request import ChatRequest
+from chatproxy.types.stream import StreamEvent, StreamTransform
+
+_encode = msgspec.json.Encoder().encode
+
+
+class MeteredEvents:
+    """The meter's frames as events, for the transforms; comments stay behind."""
+
+    __slots__ = ("_layout", "_meter", "_waiting")
+
+    def __init__(self, meter: Meter, layout: Layout) -> None:
+        self._meter = meter
+        self._layout = layout
+        self._waiting: list[bytes] = []
+
+    def __aiter__(self) -> MeteredEvents:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        while True:
+            while self._waiting:
+                frame = self._waiting.pop(0)
+                if frame_data(frame) is not None:
+                    return StreamEvent(frame, self._layout)
+            self._waiting = await self._meter.__anext__()
+
+
+class Output:
+    """An async iterator over the bytes of the client's stream.
+
+    Args:
+        meter: the handler's stream; its frames pass untouched unless transforms are laid over them.
+        request: what was asked, kept for an estimate of the usage.
+        drop_usage: leave out the usage-only event after the transforms have seen it.
+
+    Attributes:
+        error: what the stream ended with; None while it goes on and after ``[DONE]``.
+    """
+
+    __slots__ = ("_drop_usage", "_ended", "_first", "_layers", "_live", "error", "meter", "request")
+
+    def __init__(self, meter: Meter, live: Live, request: ChatRequest, *, drop_usage: bool) -> None:
+        self.meter = meter
+        self.request = request
+        self._layers: list[Layer] = []
+        self._live = live
+        self._drop_usage = drop_usage
+        self._first: bytes | None = None
+        self._ended = False
+        self.error: ApiError | None = None
+
+    def lay(self, hooks: Hooks, ctx: RequestContext, transforms: Sequence[tuple[Impl, StreamTransform]]) -> None:
+        """Put transforms over the stream, the one nearest to the upstream first."""
+        if transforms:
+            self._layers = hooks.layer(transforms, ctx, MeteredEvents(self.meter, ctx.layout))
+
+    async def prime(self) -> None:
+        """Wait for the first bytes, so that a failure before them is answered as an ordinary error.
+
+        Raises:
+            ApiError: the stream failed before it began.
+        """
+        try:
+            self._first = await self._next()
+        except ApiError as error:
+            self.error = error
+            raise
+
+    def __aiter__(self) -> Output:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first = self._first
+        if first is not None:
+            self._first = None
+            return first
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            return await self._next()
+        except ApiError as error:
+            return self.end_with(error)
+        except asyncio.CancelledError:
+            if self._live.reason != "server_shutdown" or not self._live.absorb():
+                raise
+            return self.end_with(shutdown_error())
+
+    def end_with(self, error: ApiError) -> bytes:
+        """The error event that ends this stream."""
+        self.error = error
+        self._ended = True
+        return encode_frame(_encode(error.envelope()))
+
+    async def aclose(self) -> None:
+        """Close the transforms, outermost first, then the handler's stream."""
+        self._ended = True
+        try:
+            for layer in reversed(self._layers):
+                await layer.aclose()
+        finally:
+            await self.meter.aclose()
+
+    async def _next(self) -> bytes:
+        try:
+            if not self._layers:
+                frames = await self.meter.__anext__()
+                return frames[0] if len(frames) == 1 else b"".join(frames)
+            while True:
+                event = await self._layers[-1].__anext__()
+                if not (self._drop_usage and _is_usage_only(event)):
+                    return event.encode()
+        except StopAsyncIteration:
+            if self.meter.failure is not None:  # a plugin swallowed it; the client must still learn of it
+                raise self.meter.failure from None
+            self._ended = True
+            return DONE
+
+
+def _is_usage_only(event: StreamEvent) -> bool:
+    return event.usage is not None and not event.finish_reasons and next(event.texts(), None) is None

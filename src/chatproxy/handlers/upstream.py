@@ -1,0 +1,353 @@
+"""The upstream handler: forwards a request to an OpenAI-compatible server.
+
+What leaves: the request as the plugins left it, the upstream's own credentials, and no header of the client that was
+not asked for. What comes back is checked before a plugin or a client sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+
+from chatproxy.errors import ApiError, InvalidRequest, UpstreamError, UpstreamStatus, UpstreamTimeout
+from chatproxy.handlers.decoding import Decoder, Identity, decoder_for, too_large
+from chatproxy.handlers.patience import Deadlines, Patience
+from chatproxy.handlers.redact import Redactor
+from chatproxy.handlers.transport import lean_request
+from chatproxy.sse import is_activity
+from chatproxy.types.context import RequestContext
+from chatproxy.types.model import Model
+from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
+from chatproxy.types.request import ChatRequest
+
+HOPS_HEADER = "x-chatproxy-hops"
+Pairs = list[tuple[bytes, bytes]]
+
+_PASSED_ON = (b"x-ratelimit-", b"openai-", b"retry-after")
+_EXCERPT = 200
+_READ_OUT_S = 0.25
+
+
+class UpstreamTarget(NamedTuple):
+    """Where an upstream is and how it is spoken to.
+
+    Attributes:
+        headers: sent with every request, names lower-case, credentials included.
+        request_usage: ask for token counts at the end of streams.
+        forward_authorization: send the client's own ``Authorization`` in place of ours.
+        forward_headers: names of client headers to send on, lower-case.
+    """
+
+    name: str
+    base_url: str
+    headers: Mapping[str, str]
+    deadlines: Deadlines
+    request_usage: bool = True
+    forward_authorization: bool = False
+    forward_headers: tuple[str, ...] = ()
+    max_response_bytes: int = 16 << 20
+
+
+class UpstreamHandler:
+    """`Handler` for one upstream; named ``upstream:<name>``."""
+
+    def __init__(self, target: UpstreamTarget, transport: httpx.AsyncBaseTransport, redactor: Redactor) -> None:
+        self.name = f"upstream:{target.name}"
+        self._target = target
+        self._transport = transport
+        self._redactor = redactor
+        self._urls: dict[str, httpx.URL] = {}
+        self._static = _static_headers(target)
+        self._timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
+
+    async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
+        """Forward the request.
+
+        Raises:
+            UpstreamStatus: the upstream answered 4xx or 5xx.
+            UpstreamTimeout: it did not answer in time (504).
+            UpstreamError: it could not be reached or its answer is broken (502).
+        """
+        exchange = ctx.exchange
+        exchange.upstream = self._target.name
+        if exchange.upstream_model is None:
+            exchange.upstream_model = request.model
+        body = self._outgoing(request)
+        patience = Patience(self._target.deadlines)
+        try:
+            response = await self._send(ctx, "POST", ctx.layout.path, body, patience)
+            exchange.upstream_request_id = _text(response.header_pairs, b"x-request-id")
+            if not 200 <= response.status_code < 300:
+                raise await self._refused(response, patience)
+            decoder = decoder_for(_text(response.header_pairs, b"content-encoding") or "", self._target.max_response_bytes)
+            if not request.stream:
+                return await self._completed(ctx, response, decoder, patience)
+            await self._check_type(response, decoder, patience, "text/event-stream")
+        except BaseException:
+            patience.stop()
+            raise
+        chunks = _Chunks(self, response, decoder, patience)
+        return Stream(chunks, status=200, headers=passed_on(response.header_pairs), layout=ctx.layout)
+
+    async def models(self, ctx: RequestContext) -> list[Model]:
+        """What the upstream's ``GET /models`` lists."""
+        patience = Patience(self._target.deadlines)
+        try:
+            response = await self._send(ctx, "GET", "/models", b"", patience)
+            if response.status_code != 200:
+                raise await self._refused(response, patience)
+            decoder = decoder_for(_text(response.header_pairs, b"content-encoding") or "", self._target.max_response_bytes)
+            body = await self._read(response, decoder, patience)
+        finally:
+            patience.stop()
+        try:
+            return msgspec.json.decode(body, type=_ModelList).data
+        except msgspec.MsgspecError as exc:
+            raise UpstreamError("The upstream's list of models is broken.", code="upstream_invalid_json") from exc
+
+    async def aclose(self) -> None:
+        """Close the upstream's connections."""
+        await self._transport.aclose()
+
+    def _outgoing(self, request: ChatRequest) -> bytes:
+        if request.stream and self._target.request_usage:
+            options = request.get("stream_options")
+            if not (isinstance(options, dict) and "include_usage" in options):
+                request = request.fork()
+                request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+        return request.encode()
+
+    async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes, patience: Patience) -> Any:
+        request = lean_request(method, self._url(path), self._headers(ctx), body, self._timeout)
+        try:
+            response = await patience.wait(self._transport.handle_async_request(request))
+        except (httpx.TransportError, httpx.InvalidURL) as exc:
+            raise self.failure(exc) from exc
+        if not hasattr(response, "header_pairs"):
+            response.header_pairs = [(name.lower(), value) for name, value in response.headers.raw]
+        return response
+
+    def _url(self, path: str) -> httpx.URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._target.base_url.rstrip("/") + path)
+        return url
+
+    def _headers(self, ctx: RequestContext) -> Pairs:
+        pairs = [
+            *self._static,
+            (b"x-request-id", ctx.request_id.encode()),
+            (b"traceparent", ctx.traceparent.encode()),
+        ]
+        if ctx.tracestate:
+            pairs.append((b"tracestate", ctx.tracestate.encode("latin-1")))
+        given = ctx.headers
+        pairs.append((b"x-chatproxy-hops", _next_hop(given.get(HOPS_HEADER))))
+        for name in ("idempotency-key", *self._target.forward_headers):
+            if name in given:
+                pairs.append((name.encode(), given[name].encode("latin-1")))
+        if self._target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
+            pairs = [pair for pair in pairs if pair[0] != b"authorization"]
+            pairs.append((b"authorization", own))
+        return pairs
+
+    async def _completed(self, ctx: RequestContext, response: Any, decoder: Decoder, patience: Patience) -> Completed:
+        await self._check_type(response, decoder, patience, "json")
+        body = await self._read(response, decoder, patience)
+        patience.stop()
+        try:
+            lens = ChatResponse.of(body, ctx.layout)
+        except InvalidRequest as exc:
+            excerpt = self._redactor.excerpt(body)
+            raise UpstreamError(
+                f"The upstream's answer is not a JSON object: {excerpt}", code="upstream_invalid_json"
+            ) from exc
+        return Completed(lens, status=response.status_code, headers=passed_on(response.header_pairs))
+
+    async def _check_type(self, response: Any, decoder: Decoder, patience: Patience, wanted: str) -> None:
+        found = _text(response.header_pairs, b"content-type") or ""
+        if wanted in found or (not found and wanted == "json"):
+            return
+        body = await self._read(response, decoder, patience, excerpt_only=True)
+        excerpt = self._redactor.excerpt(body)
+        raise UpstreamError(
+            f"The upstream answered with content type {found[:80]!r}, wanted {wanted!r}: {excerpt}",
+            code="upstream_invalid_response",
+        )
+
+    async def _refused(self, response: Any, patience: Patience) -> UpstreamStatus:
+        """The error that passes on an upstream's own error answer."""
+        status = response.status_code
+        if status < 400:
+            await response.stream.aclose()
+            return UpstreamStatus(
+                f"The upstream answered {status}, which is not followed.", status=502, code="upstream_redirect"
+            )
+        decoder = decoder_for(_text(response.header_pairs, b"content-encoding") or "", self._target.max_response_bytes)
+        body = self._redactor.clean(await self._read(response, decoder, patience))
+        headers = passed_on(response.header_pairs)
+        error = _envelope_of(body)
+        if error is not None:
+            message = error.get("message")
+            code = error.get("code")
+            return UpstreamStatus(
+                message if isinstance(message, str) else "The upstream refused the request.",
+                status=status,
+                code=code if isinstance(code, str) else "upstream_status",
+                body=body,
+                headers=headers,
+            )
+        excerpt = self._redactor.excerpt(body)
+        return UpstreamStatus(f"The upstream answered {status}: {excerpt}", status=status, headers=headers)
+
+    async def _read(
+        self, response: Any, decoder: Decoder, patience: Patience, *, excerpt_only: bool = False
+    ) -> bytes:
+        """Read a body under the size limit; the beginning of it where only an excerpt is wanted."""
+        stream, parts, size = response.stream, [], 0
+        iterator = stream.__aiter__()
+        try:
+            while True:
+                try:
+                    part = decoder.decode(await patience.wait(iterator.__anext__()))
+                except StopAsyncIteration:
+                    if not excerpt_only:
+                        decoder.finish()
+                    break
+                patience.alive()
+                size += len(part)
+                if size > self._target.max_response_bytes:
+                    raise too_large()
+                parts.append(part)
+                if excerpt_only and size > _EXCERPT:
+                    break
+        except httpx.TransportError as exc:
+            raise self.failure(exc) from exc
+        finally:
+            await stream.aclose()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def failure(self, exc: Exception) -> ApiError:
+        """What a transport's exception means to a client."""
+        name = self._target.name
+        if isinstance(exc, httpx.ConnectTimeout | httpx.PoolTimeout):
+            return UpstreamTimeout(f"No connection to the upstream '{name}' in time.", code="upstream_connect_timeout")
+        if isinstance(exc, httpx.TimeoutException):
+            return UpstreamTimeout(f"The upstream '{name}' did not answer in time.", code="upstream_timeout")
+        if isinstance(exc, httpx.ConnectError):
+            return UpstreamError(f"The upstream '{name}' cannot be reached.", code="upstream_unreachable")
+        if isinstance(exc, httpx.LocalProtocolError | httpx.InvalidURL):
+            return InvalidRequest(f"The request cannot be sent on: {exc}", code="invalid_header")
+        if isinstance(exc, httpx.RemoteProtocolError):
+            return UpstreamError(f"The upstream '{name}' broke the protocol: {exc}", code="upstream_protocol_error")
+        return UpstreamError(f"The connection to the upstream '{name}' broke.", code="upstream_disconnected")
+
+
+class _Chunks:
+    """The bytes of an upstream's event stream, under its deadlines."""
+
+    __slots__ = ("_decoder", "_handler", "_in_comment", "_iterator", "_last", "_left_at", "_patience", "_quiet", "_response")
+
+    def __init__(self, handler: UpstreamHandler, response: Any, decoder: Decoder, patience: Patience) -> None:
+        self._handler = handler
+        self._response = response
+        self._iterator: AsyncIterator[bytes] = response.stream.__aiter__()
+        self._decoder = None if isinstance(decoder, Identity) else decoder
+        self._patience = patience
+        self._in_comment = False
+        self._quiet = False
+        self._left_at = 0.0
+        self._last = b""
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        patience = self._patience
+        if self._quiet:
+            patience.resume(self._left_at)
+        try:
+            chunk = await patience.wait(self._iterator.__anext__())
+        except StopAsyncIteration:
+            patience.stop()
+            if self._decoder is not None:
+                self._decoder.finish()
+            raise
+        except httpx.TransportError as exc:
+            patience.stop()
+            raise self._handler.failure(exc) from exc
+        if self._decoder is not None:
+            chunk = self._decoder.decode(chunk)
+        if chunk.startswith(b"data") and not self._in_comment:
+            self._quiet = False
+        else:
+            active, self._in_comment = is_activity(chunk, in_comment=self._in_comment)
+            self._quiet = not active
+        if self._quiet:
+            self._left_at = patience.now()
+        else:
+            patience.alive()
+        self._last = chunk
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the upstream's stream; one that has said ``[DONE]`` is read to its end, to keep the connection."""
+        self._patience.stop()
+        try:
+            if self._last.rstrip().endswith(b"[DONE]"):
+                await self._read_out()
+        finally:
+            await self._response.stream.aclose()
+
+    async def _read_out(self) -> None:
+        try:
+            async with asyncio.timeout(_READ_OUT_S):
+                async for _ in self._iterator:
+                    continue
+        except (TimeoutError, httpx.TransportError):
+            return  # the connection is closed instead of kept
+
+
+class _ModelList(msgspec.Struct):
+    data: list[Model]
+
+
+def passed_on(pairs: Pairs) -> dict[str, str]:
+    """The upstream's headers that a client may see."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in pairs if name.startswith(_PASSED_ON)
+    }
+
+
+def _static_headers(target: UpstreamTarget) -> Pairs:
+    headers = {
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "chatproxy",
+        **target.headers,
+    }
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _next_hop(value: str | None) -> bytes:
+    return b"%d" % (int(value) + 1 if value is not None and value.isascii() and value.isdigit() else 1)
+
+
+def _text(pairs: Pairs, wanted: bytes) -> str | None:
+    for name, value in pairs:
+        if name == wanted:
+            return value.decode("latin-1")
+    return None
+
+
+def _envelope_of(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    error = value.get("error") if isinstance(value, dict) else None
+    return error if isinstance(error, dict) else None

@@ -1,0 +1,176 @@
+"""Impl: one plugin's implementation of one hook, resolved once and called often."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, NoReturn, Protocol
+
+from chatproxy.errors import ApiError, PluginFailed, PluginTimeout
+from chatproxy.plugins.timed import Clock, DeadlinePassedError, finish
+from chatproxy.types.exchange import Exchange, HookCall
+
+logger = logging.getLogger("chatproxy.plugins")
+
+SKIPPED: Any = object()
+"""What `Impl.call` returns where the policy lets the exchange go on without the plugin."""
+
+
+class Policy(Protocol):
+    """What happens when an implementation fails; `config.HookPolicy` is one."""
+
+    @property
+    def on_error(self) -> str:
+        """``closed``, ``open`` or ``quarantine``."""
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds of the plugin's own time; None for no deadline."""
+
+    @property
+    def quarantine_after(self) -> int:
+        """Failures in a row before the plugin is left out."""
+
+    @property
+    def quarantine_for_s(self) -> float:
+        """Seconds it is then left out."""
+
+
+class PluginState:
+    """Failures of one plugin, shared by its implementations. ``quarantined_until`` is monotonic seconds."""
+
+    __slots__ = ("abandoned", "failures", "in_a_row", "name", "quarantined_until", "skipped")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.failures = 0
+        self.in_a_row = 0
+        self.skipped = 0
+        self.abandoned = 0
+        self.quarantined_until = 0.0
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether the plugin's optional hooks are being skipped now."""
+        return self.quarantined_until > 0.0 and time.monotonic() < self.quarantined_until
+
+
+class Impl:
+    """One implementation. ``function`` takes the hook's full argument list, in the spec's order."""
+
+    __slots__ = ("closed", "distribution", "function", "hook", "location", "plugin", "policy", "skippable", "state")
+
+    def __init__(
+        self,
+        *,
+        hook: str,
+        plugin: str,
+        function: Callable[..., Any],
+        policy: Policy,
+        state: PluginState,
+        distribution: str | None = None,
+        location: str | None = None,
+    ) -> None:
+        self.hook = hook
+        self.plugin = plugin
+        self.function = function
+        self.policy = policy
+        self.closed = policy.on_error != "open" or hook == "authenticate"
+        self.skippable = policy.on_error == "quarantine" and hook != "authenticate"
+        self.state = state
+        self.distribution = distribution
+        self.location = location
+
+    async def call(self, exchange: Exchange, *args: Any) -> Any:
+        """Call it under its deadline and policy.
+
+        Returns:
+            What it returned; `SKIPPED` where it failed under the policy ``open`` or is in quarantine.
+
+        Raises:
+            ApiError: raised by the plugin on purpose, or `PluginFailed` unless the policy is ``open``.
+        """
+        if self.is_skipped(exchange):
+            return SKIPPED
+        started_at = time.perf_counter()
+        try:
+            steps = self.function(*args)
+            try:
+                waiting_for = steps.send(None)
+            except StopIteration as stop:
+                result = stop.value
+            else:
+                result = await finish(steps, waiting_for, Clock(self.policy.deadline_s))
+        except ApiError as error:
+            if isinstance(error, PluginFailed):
+                raise
+            self.state.in_a_row = 0
+            exchange.hook_calls.append(HookCall(self.plugin, self.hook, "rejected", time.perf_counter() - started_at))
+            raise
+        except DeadlinePassedError as passed:
+            self.state.abandoned += passed.abandoned
+            return self.failed(exchange, "timeout", started_at, passed)
+        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
+            return self.failed(exchange, "error", started_at, exc)
+        if self.state.in_a_row:
+            self.state.in_a_row = 0
+        if result is not None:
+            exchange.hook_calls.append(HookCall(self.plugin, self.hook, "ok", time.perf_counter() - started_at))
+        return result
+
+    def is_skipped(self, exchange: Exchange) -> bool:
+        """Whether the plugin is in quarantine and this hook is to be left out; counts it."""
+        state = self.state
+        if not (state.quarantined_until and self.skippable and state.quarantined):
+            return False
+        state.skipped += 1
+        exchange.hook_calls.append(HookCall(self.plugin, self.hook, "skipped", 0.0))
+        return True
+
+    def failed(self, exchange: Exchange, outcome: str, started_at: float, cause: BaseException) -> Any:
+        """Count and log a failure; returns `SKIPPED` under the policy ``open``, else raises."""
+        duration_s = time.perf_counter() - started_at
+        exchange.hook_calls.append(HookCall(self.plugin, self.hook, outcome, duration_s))
+        state = self.state
+        state.failures += 1
+        state.in_a_row += 1
+        logger.error(
+            "plugin %r failed in %s (%s): %s after %.3f s, policy %s",
+            self.plugin, self.hook, self.location, outcome, duration_s, self.policy.on_error,
+            exc_info=cause if outcome == "error" else None,
+            extra={"request_id": exchange.request_id, "plugin": self.plugin, "hook": self.hook},
+        )  # fmt: skip
+        if self.policy.on_error == "quarantine" and state.in_a_row >= self.policy.quarantine_after:
+            state.quarantined_until = time.monotonic() + self.policy.quarantine_for_s
+            state.in_a_row = 0
+            logger.warning("plugin %r is left out for %g s", self.plugin, self.policy.quarantine_for_s)
+        if not self.closed:
+            return SKIPPED
+        self.fail(outcome, cause)
+
+    def fail(self, outcome: str, cause: BaseException) -> NoReturn:
+        """Raise the error a client sees for this implementation's failure; the cause is for the log."""
+        kind = PluginTimeout if outcome == "timeout" else PluginFailed
+        what = "passed its deadline" if outcome == "timeout" else "failed"
+        raise kind(f"Plugin '{self.plugin}' {what} in {self.hook}.", plugin=self.plugin, hook=self.hook) from cause
+
+    def wrong_type(self, exchange: Exchange, found: object, wanted: str) -> Any:
+        """Treat a returned value of the wrong type as a failure."""
+        error = TypeError(f"{self.hook} must return {wanted} or None, found {type(found).__name__}")
+        return self.failed(exchange, "error", time.perf_counter(), error)
+
+
+def adapt(function: Callable[..., Any], argument_names: Sequence[str], spec_names: Sequence[str]) -> Callable[..., Any]:
+    """Let an implementation that takes some of a hook's arguments be called with all of them, by position."""
+    if tuple(argument_names) == tuple(spec_names):
+        return function
+    if not argument_names:
+        return lambda *_: function()
+    indexes = [spec_names.index(name) for name in argument_names]
+    if len(indexes) == 1:
+        (only,) = indexes
+        return lambda *args: function(args[only])
+    pick = itemgetter(*indexes)
+    return lambda *args: function(*pick(args))

@@ -1,0 +1,66 @@
+"""What a server process asks of its interpreter and system: event loop, descriptors, garbage collection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import resource
+from collections.abc import Callable
+
+from chatproxy.errors import StartupError
+from chatproxy.server.options import LoopName
+
+try:
+    import uvloop
+except ImportError:  # Windows and PyPy have none
+    uvloop = None  # type: ignore[assignment]
+
+_ENOUGH_DESCRIPTORS = 1 << 16
+_DARWIN_DESCRIPTORS = 10_240  # macOS takes no more, whatever its hard limit says
+_KEPT_DESCRIPTORS = 64
+_FEWEST_CONNECTIONS = 8
+_GC_THRESHOLDS = (20_000, 50, 100)
+
+
+def loop_factory(name: LoopName) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop to run on; ``auto`` is uvloop where it is installed.
+
+    Raises:
+        StartupError: uvloop is asked for and missing.
+    """
+    if name == "asyncio" or (name == "auto" and uvloop is None):
+        return asyncio.new_event_loop
+    if uvloop is None:
+        raise StartupError("loop = 'uvloop' needs the package uvloop; install it or choose 'asyncio'")
+    return uvloop.new_event_loop
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files as far as the hard limit and 65,536 let; returns what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _ENOUGH_DESCRIPTORS
+    ceiling = _ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    for wanted in (min(ceiling, _ENOUGH_DESCRIPTORS), min(ceiling, _DARWIN_DESCRIPTORS)):
+        if wanted <= soft:
+            break
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft
+
+
+def most_connections(descriptors: int) -> int:
+    """How many clients fit: each may need a second descriptor, for its upstream."""
+    return max((descriptors - _KEPT_DESCRIPTORS) // 2, _FEWEST_CONNECTIONS)
+
+
+def settle_garbage_collector() -> None:
+    """Leave what start-up built out of every later collection, and collect less often.
+
+    A full collection over a loaded application takes tens of milliseconds, which is what the slowest requests see.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,0 +1,134 @@
+"""One exchange over ASGI, the same for every surface: in by bytes, out by bytes or by a stream.
+
+Rule: everything that was begun is ended in `run`, whatever happens on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from chatproxy.engine import Answer, Live, shutdown_error
+from chatproxy.errors import ApiError
+from chatproxy.surfaces.base import (
+    ClientGoneError,
+    Gateway,
+    check_content_type,
+    check_hops,
+    header_pairs,
+    open_context,
+    read_body,
+    send_error,
+    send_json,
+    stream_start,
+)
+from chatproxy.surfaces.edge import Receive, Scope, Send
+from chatproxy.surfaces.watch import Watch
+from chatproxy.types.context import Headers, RequestContext
+from chatproxy.types.layout import Layout
+
+_LAST_WORDS_S = 1.0
+
+
+async def run(gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one request of a surface."""
+    ctx, headers = open_context(gateway, scope, layout)
+    try:
+        live = gateway.engine.begin()
+    except ApiError as error:
+        await send_error(send, ctx.request_id, error)
+        return
+    await _Run(gateway, ctx, live).serve(headers, scope, receive, send)
+
+
+class _Run:
+    """The state of one exchange between its begin and its end."""
+
+    __slots__ = ("_ctx", "_gateway", "_live", "answer", "error", "watch")
+
+    def __init__(self, gateway: Gateway, ctx: RequestContext, live: Live) -> None:
+        self._gateway = gateway
+        self._ctx = ctx
+        self._live = live
+        self.watch: Watch | None = None
+        self.answer: Answer | None = None
+        self.error: ApiError | None = None
+
+    async def serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            try:
+                await self._work(headers, scope, receive)
+            except ApiError as error:
+                self.error = error
+            except asyncio.CancelledError:
+                if not self._live.absorb():
+                    raise
+                self.error = shutdown_error()
+            except ClientGoneError:
+                self._live.reason = "client_left"
+            if self._live.reason != "client_left":
+                await self._send(send)
+        except asyncio.CancelledError:
+            if not self._live.absorb():
+                raise
+        finally:
+            await self._close()
+
+    async def _work(self, headers: Headers, scope: Scope, receive: Receive) -> None:
+        ctx, engine = self._ctx, self._gateway.engine
+        if engine.hooks.authenticates:
+            await engine.authenticate(ctx, headers)
+        check_hops(ctx)
+        check_content_type(ctx)
+        data = await read_body(receive)
+        self.watch = Watch(self._live, scope, receive)
+        self.answer = await engine.answer(ctx, self._live, data)
+
+    async def _send(self, send: Send) -> None:
+        ctx, answer, error = self._ctx, self.answer, self.error
+        if answer is not None and error is None:
+            try:
+                pairs = header_pairs(ctx.request_id, answer.headers)
+            except ApiError as failure:
+                error = self.error = failure
+            else:
+                if answer.body is None:
+                    await self._send_stream(send, answer, pairs)
+                else:
+                    await send_json(send, answer.status, pairs, answer.body)
+                    self._first_byte()
+                    ctx.exchange.response_bytes = len(answer.body)
+                return
+        if error is not None:
+            ctx.exchange.status = error.status
+            await send_error(send, ctx.request_id, error)
+
+    async def _send_stream(self, send: Send, answer: Answer, pairs: list[tuple[bytes, bytes]]) -> None:
+        exchange, stream = self._ctx.exchange, answer.stream
+        if stream is None:
+            return
+        await send(stream_start(answer.status, pairs))
+        async for chunk in stream:
+            try:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except asyncio.CancelledError:
+                if self._live.reason != "server_shutdown" or not self._live.absorb():
+                    raise
+                async with asyncio.timeout(_LAST_WORDS_S):  # to a client that reads slowly
+                    last = stream.end_with(shutdown_error())
+                    await send({"type": "http.response.body", "body": last, "more_body": True})
+            if exchange.first_byte_s is None:
+                self._first_byte()
+            exchange.response_bytes += len(chunk)
+        await send({"type": "http.response.body", "body": b""})
+
+    def _first_byte(self) -> None:
+        self._ctx.exchange.first_byte_s = self._gateway.engine.clock() - self._ctx.started_s
+
+    async def _close(self) -> None:
+        if self.watch is not None:
+            self.watch.stop()
+        try:
+            if self.answer is not None and self.answer.stream is not None:
+                await self.answer.stream.aclose()
+        finally:
+            self._gateway.engine.end(self._ctx, self._live, self.answer, self.error)

@@ -1,0 +1,1 @@
+"""Client programs and upstreams that nobody here wrote, run against a running gateway."""
