@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import processes, targets
+from benchmarks import proc, processes, targets
 from benchmarks.environments import MissingToolError
 from benchmarks.processes import Running
 from benchmarks.series import Bench, Record
@@ -26,7 +26,7 @@ _RATE_PER_S = 500
 _IN_FLIGHT = 64
 _STOP_LIMIT_S = 60
 _THREAD_ROOTS = {"Thread._bootstrap", "_bootstrap"}
-_PERF_ROW = re.compile(r"\s*([\d.]+)%;\s*([^;]*?)\s*;\s*(?:\[.\]\s*)?(.*?)\s*$")
+_PERF_ROW = re.compile(r"\s*([\d.]+)%\s*;\s*([^;]*?)\s*;\s*(?:\[.\]\s*)?(.*?)\s*$")
 
 Stack = tuple[str, ...]
 
@@ -36,7 +36,7 @@ def profile(bench: Bench, name: str, series: str, *, native: bool) -> tuple[floa
 
     Returns:
         CPU in µs per unit without the sampler, and the weight of each stack, outermost function first; a native stack
-        is one symbol with its library.
+        is a library and one of its symbols.
     """
     with bench.started(name) as state, tempfile.TemporaryDirectory() as folder:
         _run_series(bench, state, series)
@@ -70,8 +70,9 @@ def _py_spy(pid: int, output: Path) -> list[str]:
 
 
 def _perf(pid: int, output: Path) -> list[str]:
+    pids = ",".join(map(str, proc.tree(pid)))
     program = _find("perf", "install your kernel's perf package")
-    return [program, "record", "-e", "cpu-clock", "-F", "2000", "-p", str(pid), "-o", str(output)]
+    return [program, "record", "-e", "cpu-clock", "-F", "2000", "-p", pids, "-o", str(output)]
 
 
 def _find(program: str, advice: str) -> str:
@@ -97,7 +98,7 @@ def _read_perf(path: Path) -> dict[Stack, float]:
     command = [_find("perf", ""), "report", "-i", str(path), "--stdio", "-F", "overhead,dso,sym", "-t", ";"]
     report = subprocess.run(command, capture_output=True, check=True, timeout=_STOP_LIMIT_S)
     rows = (_PERF_ROW.match(line) for line in report.stdout.decode().splitlines() if not line.startswith("#"))
-    return {(f"{row[3]} ({row[2]})",): float(row[1]) for row in rows if row}
+    return {(f"all of {row[2]}", f"{row[3]} ({row[2]})"): float(row[1]) for row in rows if row}
 
 
 def table(stacks: dict[Stack, float], cost_us: float, top: int) -> str:
@@ -109,10 +110,9 @@ def table(stacks: dict[Stack, float], cost_us: float, top: int) -> str:
         own[stack[-1]] += weight
         for frame in set(stack):
             inclusive[frame] += weight
-    lines = [f"{cost_us:.1f} µs CPU a unit", "", *_ranking("own", own, cost_us / total, top)]
-    if any(len(stack) > 1 for stack in stacks):
-        lines += ["", *_ranking("with callees", inclusive, cost_us / total, top)]
-    return "\n".join(lines)
+    scale = cost_us / total
+    both = [*_ranking("own", own, scale, top), "", *_ranking("with callees", inclusive, scale, top)]
+    return "\n".join([f"{cost_us:.1f} µs CPU a unit", "", *both])
 
 
 def _ranking(title: str, weights: dict[str, float], scale: float, top: int) -> list[str]:

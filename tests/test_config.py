@@ -171,7 +171,7 @@ def test_all_faults_of_all_layers_are_collected(write: Write) -> None:
 
 
 def test_a_config_cannot_be_changed() -> None:
-    config = ProxyConfig(environ={}, models={"m": {}})
+    config = ProxyConfig(environ={}, models={"m": ModelConfig(id="m")})
     for name in ("port", "models", "unheard_of"):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(config, name, 1)
@@ -181,7 +181,7 @@ def test_a_config_cannot_be_changed() -> None:
 
 def test_positional_arguments_are_refused() -> None:
     with pytest.raises(TypeError):
-        ProxyConfig(8765)  # type: ignore[misc]
+        ProxyConfig(8765)  # type: ignore[call-arg, arg-type]
 
 
 def test_default_upstream_is_upstream_url_and_key() -> None:
@@ -272,7 +272,7 @@ def test_no_representation_shows_a_secret() -> None:
                 proxy=f"http://u:{secrets[2]}@p",
             )
         },
-        plugins={"guard": {"licence": secrets[3]}},
+        plugins=PluginsConfig(tables={"guard": {"licence": secrets[3]}}),
     )
     shown = f"{config!r} {config} {config.public()} {config.upstreams} {config.plugins!r}"
     assert not [secret for secret in secrets if secret in shown]

@@ -144,12 +144,13 @@ def test_transform_is_found_by_name_or_given() -> None:
 
     assert ModelConfig(id="a", transform_params=transform).transform_params is transform
     named = ModelConfig(id="a", transform_params="json.encoder:JSONEncoder.encode")  # type: ignore[arg-type]
-    assert named.transform_params is json.encoder.JSONEncoder.encode
+    function: object = named.transform_params
+    assert function is json.encoder.JSONEncoder.encode
     assert named.public()["transform_params"] == "JSONEncoder.encode"
 
 
 def test_models_of_a_table_take_their_id_from_its_name() -> None:
-    config = ProxyConfig(environ={}, models={"openai/*": {"upstream_model": "*"}, "m": {"id": "m"}})
+    config = ProxyConfig.load(None, environ={}, models={"openai/*": {"upstream_model": "*"}, "m": {"id": "m"}})
     assert config.models == table(ModelConfig(id="openai/*", upstream_model="*"), ModelConfig(id="m"))
 
 

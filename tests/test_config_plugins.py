@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chatproxy.config import HookPolicy, PluginsConfig, ProxyConfig
+from chatproxy.config.kinds import OnError
 from chatproxy.errors import ConfigError
 from chatproxy.hookspecs import SPECS
 
@@ -25,7 +26,7 @@ TABLE: dict[str, Any] = {
 
 
 def plugins(environ: dict[str, str] | None = None, **table: Any) -> PluginsConfig:
-    return ProxyConfig(environ=environ or {}, plugins=table).plugins
+    return ProxyConfig.load(None, environ=environ or {}, plugins=table).plugins
 
 
 def fault(**table: Any) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def test_policy_of_a_hook_is_its_own_then_the_plugins(hook: str, default_s: floa
 def test_policy_of_a_plugin_without_settings_is_closed_with_the_hooks_deadline() -> None:
     config = plugins(**TABLE)
     for name, spec in SPECS.items():
-        on_error = "open" if spec.kind == "after" else "closed"
+        on_error: OnError = "open" if spec.kind == "after" else "closed"
         assert config.policy("plain", name, spec.deadline_s) == HookPolicy(on_error, spec.deadline_s, 5, 30.0)
 
 

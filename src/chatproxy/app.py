@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
+import httpx
 from litestar import Litestar, Router as RoutesUnder
 from litestar.handlers import BaseRouteHandler
 
@@ -19,8 +20,8 @@ from chatproxy.engine import Engine, EngineLimits
 from chatproxy.engine.routing import Router
 from chatproxy.errors import PluginError
 from chatproxy.handlers.demo import DemoHandler
-from chatproxy.handlers.upstreams import make_upstreams
-from chatproxy.logs import ExchangeLog, open_exchange_log
+from chatproxy.handlers.upstreams import make_upstreams, upstream_secrets
+from chatproxy.logs import ExchangeLog, register_secret
 from chatproxy.plugins.background import Background
 from chatproxy.plugins.discovery import discover
 from chatproxy.plugins.hooks import Hooks
@@ -31,7 +32,7 @@ from chatproxy.plugins.settings import plugin_configs
 from chatproxy.surfaces.base import Gateway
 from chatproxy.surfaces.catalogue import Catalogue
 from chatproxy.surfaces.chat import chat_routes
-from chatproxy.surfaces.edge import EdgeGuard, EdgeLimits, Receive, Scope, Send
+from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Receive, Scope, Send
 from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
@@ -59,7 +60,7 @@ class ChatproxyApp:
         self.gateway = Drain(parts.engine, parts.background)
         self._parts = parts
         self.litestar = self._litestar()
-        self._guarded = EdgeGuard(self.litestar, EdgeLimits(max_body_bytes=config.max_body_bytes))
+        self._guarded = EdgeGuard(cast("ASGIApp", self.litestar), EdgeLimits(max_body_bytes=config.max_body_bytes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: the edge guard, then the routes."""
@@ -141,7 +142,12 @@ class _Parts:
     """What the assembly made, handed to `ChatproxyApp`."""
 
     def __init__(
-        self, config: ProxyConfig, registry: Registry, default_handler: Handler | None, log: ExchangeLog
+        self,
+        config: ProxyConfig,
+        registry: Registry,
+        default_handler: Handler | None,
+        log: ExchangeLog,
+        transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         configs = plugin_configs(registry, config.plugins.tables)
         self.log = log
@@ -150,7 +156,7 @@ class _Parts:
         )
         for value in configs.values():
             self.app.set_config(value)
-        self.handlers = _handlers(config, registry, configs, default_handler)
+        self.handlers = _handlers(make_upstreams(config, transport), config, registry, configs, default_handler)
         default = default_handler or self.handlers["upstream:default"]
         self.list_models = getattr(default, "models", None)
         impls = registry.impls
@@ -176,6 +182,7 @@ def create_app(
     *,
     handler: Handler | None = None,
     demo: bool = False,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> ChatproxyApp:
     """Put an application together.
 
@@ -184,6 +191,7 @@ def create_app(
         plugins: objects with hook implementations, beside those found by entry points.
         handler: answers every model that no plugin and no table sends elsewhere; None = the default upstream.
         demo: add the offline model ``demo``; without a model table it is the only one.
+        transport: reaches every upstream, in place of their own; for tests without sockets.
 
     Raises:
         ConfigError: the configuration, or a plugin's, is wrong.
@@ -193,8 +201,10 @@ def create_app(
     if demo and "demo" not in config.models:
         config = config.replace(models={**config.models, "demo": demo_model()})
     registry = Registry(discover(config.plugins, extra=plugins), config.plugins)
-    log = open_exchange_log(config.log_format, config.log_level)
-    return ChatproxyApp(config, registry, _Parts(config, registry, handler, log))
+    for secret in upstream_secrets(config):
+        register_secret(secret)
+    log = ExchangeLog(config.log_format, config.log_level)
+    return ChatproxyApp(config, registry, _Parts(config, registry, handler, log, transport))
 
 
 def demo_model() -> ModelConfig:
@@ -228,9 +238,9 @@ def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
 
 
 def _handlers(
-    config: ProxyConfig, registry: Registry, configs: dict[str, Any], default_handler: Handler | None
+    upstreams: Sequence[Handler], config: ProxyConfig, registry: Registry, configs: dict[str, Any], default_handler: Handler | None
 ) -> dict[str, Handler]:
-    named: list[tuple[str, Handler]] = [("chatproxy", handler) for handler in make_upstreams(config)]
+    named: list[tuple[str, Handler]] = [("chatproxy", handler) for handler in upstreams]
     named.append(("chatproxy", DemoHandler()))
     for placed in registry.placed["handlers"]:
         plugin = placed.impl.plugin

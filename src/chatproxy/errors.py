@@ -132,10 +132,26 @@ class Reject(ApiError):
 
     Example:
         ``raise Reject("No weather today.", status=403, code="weather_blocked")``
+
+    Raises:
+        ValueError: the status is none of an error; a client would take the answer for a success.
     """
 
     default_status = 400
     default_code = "rejected"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"Reject: status must be 400 to 599, found {status!r}")
+        super().__init__(message, status=status, code=code, param=param, headers=headers)
 
 
 class Overloaded(ApiError):

@@ -64,16 +64,26 @@ def hookimpl(
         specname: the hook, where the function has another name.
         optionalhook: no error where this version of chatproxy does not have the hook.
         wrapper: pluggy's wrappers bracket only the creation of a coroutine; refused at start, use `around_execute`.
+
+    Raises:
+        TypeError: what is marked is no function, an option is unknown, or a name is no string.
     """
     order = Order(_names(before), _names(after), _names(provides))
 
     def mark(target: F) -> F:
-        setattr(target, ORDER_ATTRIBUTE, order)
-        marked: F = _mark(**pluggy_options)(target)
-        return marked
+        inner = getattr(target, "__func__", target)  # of a staticmethod or classmethod, which is not what is called
+        if not callable(inner):
+            raise TypeError(f"hookimpl marks a function, found {type(target).__name__}; options are keyword-only")
+        setattr(inner, ORDER_ATTRIBUTE, order)
+        _mark(**pluggy_options)(inner)
+        return target
 
     return mark if function is None else mark(function)
 
 
 def _names(value: Sequence[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"before, after and provides take names, found {name!r}; name the plugin as a string")
+    return names

@@ -34,7 +34,7 @@ async def test_buffered_reply_has_openai_shape(ask: Ask) -> None:
     assert before <= body.pop("created") <= int(time.time())
     assert body == snapshot(
         {
-            "id": "chatcmpl-f77dd401a7f2536199e0fd2e",
+            "id": "chatcmpl-40d7bc36da7c96924b9a962e",
             "object": "chat.completion",
             "model": "my/model",
             "choices": [

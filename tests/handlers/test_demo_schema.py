@@ -84,6 +84,8 @@ async def test_content_takes_values_from_the_text(ask: Ask) -> None:
     }
     found = await answered(ask, schema, 'Plan "Science Fair" with Alice and Bob, 3 seats')
     assert found == [{"name": "Science Fair", "participants": ["Alice", "Bob", "Plan"], "seats": 3}]
+    found = await answered(ask, schema, "Alice, Bob and Carol go to town")
+    assert found == [{"name": "Alice", "participants": ["Bob", "Carol"], "seats": 1}]
 
 
 async def test_choices_of_a_schema_differ_where_it_leaves_room(ask: Ask) -> None:

@@ -49,7 +49,7 @@ async def read(response: httpx.Response) -> bytes:
 async def test_reply_that_never_comes_is_a_read_timeout(limit: str) -> None:
     async with FaultUpstream(never_answer()) as upstream, Http1Transport() as transport:
         with pytest.raises(httpx.ReadTimeout, match=f"{SHORT_S} s"):
-            await transport.handle_async_request(post(upstream.url, **{limit: SHORT_S}))
+            await transport.handle_async_request(post(upstream.url, b"{}", **{limit: SHORT_S}))
         assert transport.stats().open == 0
         await upstream.all_left()
 

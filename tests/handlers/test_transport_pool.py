@@ -11,7 +11,20 @@ import pytest
 from chatproxy.handlers.transport import Http1Transport, ResponseStream, lean_request
 from tests.faults.loops import BOTH_LOOPS
 from tests.faults.tls import authority_file, server_context
-from tests.faults.upstream import FaultUpstream, chunked, flood, ok, raw, reply, stall
+from tests.faults.upstream import (
+    CHUNKED_HEAD,
+    Exchange,
+    FaultUpstream,
+    Script,
+    chunk,
+    chunked,
+    close_on_keep_alive,
+    flood,
+    ok,
+    raw,
+    reply,
+    stall,
+)
 
 TIMEOUT = {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0}
 MIB = 1024 * 1024
@@ -36,9 +49,20 @@ async def exchange(transport: Http1Transport, url: str) -> bytes:
 
 
 async def test_connection_used_last_is_used_first() -> None:
-    async with FaultUpstream(chunked()) as upstream, Http1Transport() as transport:
+    ends = [asyncio.Event() for _ in range(3)]
+
+    def ends_on(event: asyncio.Event) -> Script:
+        async def script(exchange: Exchange) -> None:
+            await exchange.send(CHUNKED_HEAD)
+            await event.wait()
+            await exchange.send(chunk(b""))
+
+        return script
+
+    async with FaultUpstream(*map(ends_on, ends), ok()) as upstream, Http1Transport() as transport:
         streams = [await transport.handle_async_request(post(upstream.url)) for _ in range(3)]
         for at in (2, 0, 1):
+            ends[at].set()
             await read(streams[at])
         for _ in range(3):
             await exchange(transport, upstream.url)
@@ -84,6 +108,16 @@ async def test_waiters_are_served_in_order() -> None:
         assert upstream.accepted == 2, "a connection that is free again is handed on, not replaced"
 
 
+async def test_waiter_is_not_handed_a_connection_that_has_ended() -> None:
+    """The upstream closes with its reply, unannounced: the next in the queue gets a new connection in the same slot."""
+    async with FaultUpstream(close_on_keep_alive()) as upstream, Http1Transport(max_connections=1) as transport:
+        got = await asyncio.gather(*(exchange(transport, upstream.url) for _ in range(5)))
+        assert got == [b"once"] * 5
+        assert upstream.accepted == 5
+        await upstream.all_left()
+        assert transport.stats().waiting == 0
+
+
 async def test_waiting_too_long_for_a_connection_is_a_pool_timeout() -> None:
     async with FaultUpstream(stall(), ok()) as upstream, Http1Transport(max_connections=1) as transport:
         holder = await transport.handle_async_request(post(upstream.url))
@@ -96,33 +130,42 @@ async def test_waiting_too_long_for_a_connection_is_a_pool_timeout() -> None:
 
 
 async def test_idle_connection_of_another_origin_makes_room() -> None:
-    async with FaultUpstream(ok(b"one")) as one, FaultUpstream(ok(b"two")) as two:
-        async with Http1Transport(max_connections=1) as transport:
-            for _ in range(2):
-                assert await exchange(transport, one.url) == b"one"
-                assert await exchange(transport, two.url) == b"two"
-                assert transport.stats() == (1, 1, 0)
-            assert (one.accepted, two.accepted) == (2, 2)
+    async with (
+        FaultUpstream(ok(b"one")) as one,
+        FaultUpstream(ok(b"two")) as two,
+        Http1Transport(max_connections=1) as transport,
+    ):
+        for _ in range(2):
+            assert await exchange(transport, one.url) == b"one"
+            assert await exchange(transport, two.url) == b"two"
+            assert transport.stats() == (1, 1, 0)
+        assert (one.accepted, two.accepted) == (2, 2)
 
 
 async def test_slot_passes_to_a_waiter_for_another_origin() -> None:
-    async with FaultUpstream(stall()) as one, FaultUpstream(ok(b"two")) as two:
-        async with Http1Transport(max_connections=1) as transport:
-            holder = await transport.handle_async_request(post(one.url))
-            waiting = asyncio.create_task(exchange(transport, two.url))
-            await asyncio.sleep(0)
-            await holder.aclose()
-            assert await waiting == b"two"
+    async with (
+        FaultUpstream(stall()) as one,
+        FaultUpstream(ok(b"two")) as two,
+        Http1Transport(max_connections=1) as transport,
+    ):
+        holder = await transport.handle_async_request(post(one.url))
+        waiting = asyncio.create_task(exchange(transport, two.url))
+        await asyncio.sleep(0)
+        await holder.aclose()
+        assert await waiting == b"two"
 
 
 async def test_reply_that_frees_its_connection_serves_a_waiter_for_another_origin() -> None:
-    async with FaultUpstream(chunked()) as one, FaultUpstream(ok(b"two")) as two:
-        async with Http1Transport(max_connections=1) as transport:
-            first = asyncio.create_task(exchange(transport, one.url))
-            waiting = asyncio.create_task(exchange(transport, two.url))
-            await first
-            assert await waiting == b"two"
-            assert transport.stats() == (1, 1, 0)
+    async with (
+        FaultUpstream(chunked()) as one,
+        FaultUpstream(ok(b"two")) as two,
+        Http1Transport(max_connections=1) as transport,
+    ):
+        first = asyncio.create_task(exchange(transport, one.url))
+        waiting = asyncio.create_task(exchange(transport, two.url))
+        await first
+        assert await waiting == b"two"
+        assert transport.stats() == (1, 1, 0)
 
 
 async def test_failed_connection_gives_its_slot_to_the_next() -> None:

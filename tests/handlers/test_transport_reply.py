@@ -18,6 +18,15 @@ WHOLE = [
 ]
 
 
+def try_to_feed(reader: ReplyReader, data: bytes) -> str | None:
+    """Feed everything; give the complaint, or None where there is none."""
+    try:
+        feed(reader, data, [])
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+        return reader.explain(exc)
+    return None
+
+
 def feed(reader: ReplyReader, data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     for start, end in pairwise(edges):
@@ -43,12 +52,9 @@ def test_reply_is_the_same_for_every_way_of_cutting_it(data: bytes, cuts: list[i
 def test_arbitrary_bytes_are_refused_or_waited_on(data: bytes) -> None:
     reader = ReplyReader()
     reader.start(is_bodiless=False)
-    try:
-        feed(reader, data, [])
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
-        assert "malformed" in reader.explain(exc)
-    else:
-        assert not reader.is_complete
+    complaint = try_to_feed(reader, data)
+    assert not reader.is_complete
+    assert complaint is None or "malformed in its head" in complaint
 
 
 @given(at=st.integers(0, 400), flip=st.integers(1, 255), data=st.sampled_from(WHOLE))
@@ -57,10 +63,8 @@ def test_damaged_reply_never_breaks_the_reader(at: int, flip: int, data: bytes) 
     damaged[at % len(data)] ^= flip
     reader = ReplyReader()
     reader.start(is_bodiless=False)
-    try:
-        feed(reader, bytes(damaged), [])
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
-        assert reader.explain(exc)
+    complaint = try_to_feed(reader, bytes(damaged))
+    assert complaint is None or "malformed" in complaint
     assert sum(map(len, reader.chunks)) <= len(data)
 
 

@@ -80,7 +80,7 @@ class PluginsConfig(Section):
         enabled: the only plugins that are loaded; None = every installed one.
         disabled: never imported; ``*`` stands for every installed one.
         required: the start is refused without these.
-        order: plugins in this order come before the others, whatever their own constraints say.
+        order: these stand in this order on every hook, whatever their own constraints say.
         load: more plugins, ``module:object`` or the path of a ``.py`` file.
         tables: a plugin's own settings, ``[plugins.<name>]`` without the keys of `PluginPolicy`.
         hooks: the policy of each plugin that has a table.

@@ -61,7 +61,7 @@ class ProxyConfig(Section):
         workers: processes that share the port.
         enable_streaming: whether ``"stream": true`` is served; else it is refused with 400.
         enable_telemetry: whether the built-in telemetry is on.
-        forward_authorization: whether a client's own bearer is sent to an upstream that has no key.
+        forward_authorization: whether a client's own key is sent upstream, in place of the configured one.
         connect_timeout_s: seconds, as every deadline; until a connection to the upstream stands.
         first_byte_timeout_s: until the upstream's answer begins.
         idle_timeout_s: between two events of a stream; comments do not count.

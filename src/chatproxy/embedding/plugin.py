@@ -95,7 +95,8 @@ class _EndAdapter(_Adapter):
     @hookimpl(tryfirst=True)
     async def transform_stream(self, ctx: RequestContext, request: ChatRequest) -> StreamTransform:
         kept = self._kept(ctx, request)
-        kept.events = events = []
+        events: list[dict[str, Any]] = []
+        kept.events = events
 
         async def keep(source: AsyncIterator[StreamEvent]) -> AsyncIterator[StreamEvent]:
             async for event in source:
@@ -123,7 +124,7 @@ class _EndAdapter(_Adapter):
             await self._plugin.after_request_async(kept.params, response)
 
     def _kept(self, ctx: RequestContext, request: ChatRequest) -> _Kept:
-        kept = ctx.state.setdefault(self._key, _Kept(request))
+        kept: _Kept = ctx.state.setdefault(self._key, _Kept(request))
         kept.params = request
         return kept
 

@@ -261,7 +261,7 @@ class _Execution:
 
     async def __call__(self, request: ChatRequest) -> Reply:
         try:
-            reply = await self._handler.execute(self._ctx, request)
+            reply: object = await self._handler.execute(self._ctx, request)
         except ApiError:
             raise
         except Exception as exc:

@@ -94,7 +94,7 @@ async def as_chunks(events: AsyncIterable[Mapping[str, Any] | str], model: str) 
 
 def cut(response: Mapping[str, Any]) -> Iterator[Json]:
     """A whole answer as the chunks of a stream: role, message, finish reason, usage."""
-    shared = {
+    shared: Json = {
         "model": response.get("model") or "",
         "completion_id": response.get("id"),
         "created": response.get("created"),

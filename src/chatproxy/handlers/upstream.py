@@ -117,14 +117,14 @@ class UpstreamHandler:
         if request.stream and self._target.request_usage:
             options = request.get("stream_options")
             if not (isinstance(options, dict) and "include_usage" in options):
-                request = request.fork()
-                request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+                options = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+                return request.encode_with({"stream_options": options})
         return request.encode()
 
     async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes, patience: Patience) -> Any:
         request = lean_request(method, self._url(path), self._headers(ctx), body, self._timeout)
         try:
-            response = await patience.wait(self._transport.handle_async_request(request))
+            response: Any = await patience.wait(self._transport.handle_async_request(request))
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             raise self.failure(exc) from exc
         if not hasattr(response, "header_pairs"):

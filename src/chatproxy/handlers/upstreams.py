@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx
+
 from chatproxy.config import ProxyConfig, UpstreamConfig
 from chatproxy.errors import ConfigError
 from chatproxy.handlers.patience import Deadlines
@@ -10,14 +12,19 @@ from chatproxy.handlers.transport import make_transport
 from chatproxy.handlers.upstream import UpstreamHandler, UpstreamTarget
 
 
-def make_upstreams(config: ProxyConfig) -> list[UpstreamHandler]:
+def make_upstreams(
+    config: ProxyConfig, transport: httpx.AsyncBaseTransport | None = None
+) -> list[UpstreamHandler]:
     """One handler for each table ``[upstreams.<name>]``, ``upstream:default`` among them.
+
+    Args:
+        transport: used for all of them in place of their own, for tests without sockets.
 
     Raises:
         ConfigError: a certificate file that cannot be read.
     """
     redactor = Redactor(upstream_secrets(config))
-    return [_make(name, upstream, config, redactor) for name, upstream in config.upstreams.items()]
+    return [_make(name, upstream, config, redactor, transport) for name, upstream in config.upstreams.items()]
 
 
 def upstream_secrets(config: ProxyConfig) -> list[str]:
@@ -26,7 +33,13 @@ def upstream_secrets(config: ProxyConfig) -> list[str]:
     return found + [value for upstream in config.upstreams.values() for value in upstream.headers.values()]
 
 
-def _make(name: str, upstream: UpstreamConfig, config: ProxyConfig, redactor: Redactor) -> UpstreamHandler:
+def _make(
+    name: str,
+    upstream: UpstreamConfig,
+    config: ProxyConfig,
+    redactor: Redactor,
+    transport: httpx.AsyncBaseTransport | None,
+) -> UpstreamHandler:
     headers = dict(upstream.headers)
     if upstream.api_key is not None:
         headers["authorization"] = f"Bearer {upstream.api_key}"
@@ -47,7 +60,7 @@ def _make(name: str, upstream: UpstreamConfig, config: ProxyConfig, redactor: Re
         max_response_bytes=config.max_response_bytes,
     )
     try:
-        transport = make_transport(
+        transport = transport or make_transport(
             upstream.transport,
             verify=upstream.verify,
             proxy=upstream.proxy,

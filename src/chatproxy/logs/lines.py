@@ -68,9 +68,8 @@ def message_of(record: logging.LogRecord) -> str:
 
 def extra_of(record: logging.LogRecord, secrets: Secrets) -> dict[str, Any]:
     """The fields somebody added with ``extra=``."""
-    return {
-        key: secrets.clean_value({key: value})[key] for key, value in record.__dict__.items() if key not in _STANDARD
-    }
+    added = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+    return {secrets.clean(key): secrets.clean_item(key, value) for key, value in added.items()}
 
 
 class JsonLines:
@@ -127,6 +126,10 @@ class TextLines:
 def short_exception(exc: BaseException) -> str:
     """An exception in one line: type, message, the calls that led to it, and what caused it."""
     calls = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(exc.__traceback__, -8)]
-    text = f"[{type(exc).__name__}: {exc}" + (f" at {' > '.join(calls)}]" if calls else "]")
+    text = f"[{_last_line(exc)}" + (f" at {' > '.join(calls)}]" if calls else "]")
     cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
-    return f"{text} caused by [{type(cause).__name__}: {cause}]" if cause is not None else text
+    return f"{text} caused by [{_last_line(cause)}]" if cause is not None else text
+
+
+def _last_line(exc: BaseException) -> str:
+    return traceback.format_exception_only(exc)[-1].strip()

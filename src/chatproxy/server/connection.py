@@ -21,6 +21,7 @@ from typing import cast
 
 from chatproxy.errors import ApiError
 from chatproxy.server.cycle import RequestCycle, status_line
+from chatproxy.server.resources import unsent_bytes
 from chatproxy.server.state import ServerState
 from chatproxy.surfaces.edge import Scope, error_reply
 
@@ -105,8 +106,9 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def pause_writing(self) -> None:
-        """The client is more than the transport's high-water mark (64 KiB) behind."""
+        """The client is more than the transport's high-water mark (64 KiB) behind; it is judged from now on."""
         self.write_paused = True
+        self._pending_bytes = 0
 
     def resume_writing(self) -> None:
         """The client caught up, or is gone."""
@@ -173,11 +175,14 @@ class Connection(asyncio.Protocol):
             self.start(*self._pipeline.popleft())
             self.deadline = self.state.now + self.state.stall_check_s
         else:
-            options = self.state.options
-            self.deadline = self.state.now + (
-                options.header_timeout_s if self._is_mid_head else options.keep_alive_timeout_s
-            )
+            self.deadline = self.state.now + self._idle_limit_s()
             self.parse_held()
+
+    def _idle_limit_s(self) -> float:
+        if self.write_paused:
+            return self.state.stall_check_s
+        options = self.state.options
+        return options.header_timeout_s if self._is_mid_head else options.keep_alive_timeout_s
 
     def fail(self, error: ApiError) -> None:
         """Refuse what is being read; the bytes after it are not a request."""
@@ -247,12 +252,15 @@ class Connection(asyncio.Protocol):
 
     def on_deadline(self, now: float) -> None:
         """Close a connection that is idle, late or stuck; else say when to look again."""
+        was_pending = self._pending_bytes > 0
         if self._is_lingering:
             self.close()
         elif self._is_stalled(now):
             self.abort()
         elif self.transport.is_closing() or self._pending_bytes:
             self.deadline = now + self.state.stall_check_s
+        elif was_pending:
+            self.deadline = now + self.state.options.keep_alive_timeout_s
         elif self.incoming is not None and not self._is_reading_paused:
             self.fail(_too_slow("body", self.state.options.body_timeout_s))
         elif self.cycle is not None:
@@ -263,15 +271,18 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _is_stalled(self, now: float) -> bool:
-        """Whether bytes wait for the client and it took none of them for the write deadline.
+        """Whether bytes wait here for the client and it took none for the write deadline.
 
-        While an answer is written and the mark is not reached the amount may grow, so only a full buffer
-        or one that nobody adds to is judged.
+        Bytes in the system's send buffer count as not taken until the client's side acknowledges them: the transport
+        gets room only in large steps, which a slow but steady reader does not fill in time. While an answer is
+        written and the transport's mark is not reached the amount may grow, so that is not judged.
         """
         pending = self.transport.get_write_buffer_size()
-        if self.cycle is not None and not self.write_paused:
-            pending = 0
-        if not pending or not self._pending_bytes or pending < self._pending_bytes:
+        if not pending or (self.cycle is not None and not self.write_paused):
+            self._pending_bytes = 0
+            return False
+        pending += unsent_bytes(self.transport.get_extra_info("socket"))
+        if not self._pending_bytes or pending < self._pending_bytes:
             self._stalled_at = now
         self._pending_bytes = pending
         return now - self._stalled_at >= self.state.options.write_timeout_s

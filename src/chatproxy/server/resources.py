@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import resource
+import socket
+import sys
+import termios
 from collections.abc import Callable
 
 from chatproxy.errors import StartupError
@@ -54,6 +58,16 @@ def raise_descriptor_limit() -> int:
 def most_connections(descriptors: int) -> int:
     """How many clients fit: each may need a second descriptor, for its upstream."""
     return max((descriptors - _KEPT_DESCRIPTORS) // 2, _FEWEST_CONNECTIONS)
+
+
+def unsent_bytes(sock: socket.socket) -> int:
+    """What the system's send buffer of a TCP socket still holds; 0 where the system does not say (macOS)."""
+    size = bytearray(4)
+    try:
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, size)
+    except OSError:
+        return 0
+    return int.from_bytes(size, sys.byteorder)
 
 
 def settle_garbage_collector() -> None:

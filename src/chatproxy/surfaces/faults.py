@@ -49,7 +49,7 @@ def plugin_route_guard(gateway: Gateway) -> Any:
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("public") is True:
             return
-        ctx, headers = open_context(gateway, connection.scope, CHAT)
+        ctx, headers = open_context(gateway, dict(connection.scope), CHAT)
         await gateway.engine.authenticate(ctx, headers)
         connection.state.principal = ctx.principal
         connection.state.context = ctx

@@ -69,6 +69,10 @@ class JsonBody(MutableMapping[str, Any]):
         """
         return _encode(self._fields) if self._source is None else self._source
 
+    def encode_with(self, changes: Mapping[str, Any]) -> bytes:
+        """As `encode`, with some fields set to other values; the body itself stays as it is."""
+        return _encode({**self._fields, **changes})
+
     def __getitem__(self, key: str) -> Any:
         value = self._fields[key]
         return self._read(key, value) if type(value) is _Raw else value
@@ -122,7 +126,16 @@ class JsonBody(MutableMapping[str, Any]):
 
     def copy(self) -> Self:
         """Another body with the same content; changing one, however deep, does not change the other."""
-        return type(self)(self)
+        return self._twin(self.__getstate__())
+
+    def fork(self) -> Self:
+        """Another body whose fields can be set without changing this one; what was read so far is shared."""
+        return self._twin((self._fields.copy(), self._source))
+
+    def _twin(self, state: State) -> Self:
+        twin = type(self)()
+        twin.__setstate__(state)
+        return twin
 
     def __copy__(self) -> Self:
         return self.copy()

@@ -1,19 +1,61 @@
 """The layout of chat completions: where texts, usage and finish reasons lie.
 
-Source: OpenAI API reference, "Create chat completion" and "The chat completion chunk object".
+Rule: what some upstream would show to its model is a text, also in a shape OpenAI itself refuses, so that no guard is
+passed by writing a request differently. Names, ids, URLs and encoded media are no texts. Wrong shapes never raise.
+Source: OpenAI API reference, "Create chat completion" and "The chat completion chunk object"; `_KINDS` and `_TOP` also
+name fields that other compatible servers read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 from chatproxy.types.text import Path, Text, TextKind
 from chatproxy.types.usage import Usage, usage_of_chat
 
-_INSTRUCTING = {"system", "developer"}
 _STRUCTURAL = frozenset({"model", "messages", "stream", "stream_options", "tools", "functions", "metadata", "user"})
-_REASONING = ("reasoning_content", "reasoning")
+_ROLE_KINDS: dict[str, TextKind] = {
+    "system": "instructions",
+    "developer": "instructions",
+    "tool": "tool_result",
+    "function": "tool_result",
+}
+
+# Fields of a message, delta or content part that hold text, directly or deeper. None: of the kind of what holds it.
+_KINDS: dict[str, TextKind | None] = {
+    **dict.fromkeys(("content", "text", "parts", "value", "output", "audio", "transcript")),
+    **dict.fromkeys(("reasoning_content", "reasoning", "reasoning_details", "summary"), "reasoning"),
+    **dict.fromkeys(("thinking", "thinking_blocks"), "reasoning"),
+    **dict.fromkeys(("tool_calls", "function_call", "function", "custom", "arguments", "input"), "tool_arguments"),
+    "refusal": "refusal",
+}
+_FREE = frozenset({"arguments", "input", "output"})
+_SCHEMA_TEXTS = frozenset({"description", "title", "default", "examples", "enum", "const"})
+
+
+class _Rule(Enum):
+    """Which strings below a place are texts."""
+
+    MESSAGE = 1  # those reached by the fields of `_KINDS`
+    ALL = 2
+    SCHEMA = 3  # those of `_SCHEMA_TEXTS`, at any depth
+
+
+_TOP: tuple[tuple[str, str, TextKind, _Rule], ...] = (
+    ("system", "system", "instructions", _Rule.MESSAGE),
+    ("instructions", "system", "instructions", _Rule.MESSAGE),
+    ("chat_template", "system", "instructions", _Rule.ALL),
+    ("tools", "developer", "instructions", _Rule.SCHEMA),
+    ("functions", "developer", "instructions", _Rule.SCHEMA),
+    ("response_format", "developer", "instructions", _Rule.SCHEMA),
+    ("documents", "user", "content", _Rule.ALL),
+    ("prompt", "user", "content", _Rule.MESSAGE),
+    ("input", "user", "content", _Rule.MESSAGE),
+    ("suffix", "user", "content", _Rule.MESSAGE),
+    ("prediction", "assistant", "content", _Rule.MESSAGE),
+)
 
 
 class ChatLayout:
@@ -24,31 +66,28 @@ class ChatLayout:
     structural = _STRUCTURAL
 
     def request_texts(self, body: Any) -> Iterator[Text]:
-        """Texts of every message, in order, then of ``prediction``."""
-        for index, message in _objects(body.get("messages")):
-            role = message.get("role")
-            role = role if isinstance(role, str) else "user"
-            yield from _message_texts(message, ("messages", index), role=role, index=index)
-        prediction = body.get("prediction")
-        if isinstance(prediction, dict):
-            yield from _content(prediction, ("prediction",), role="assistant", kind="content", index=0)
+        """Texts of every message, in order, then of the other fields that reach the model.
+
+        Of tools and schemas the descriptions, titles and values count, as ``instructions`` of the ``developer``.
+        """
+        messages = body.get("messages")
+        if isinstance(messages, list):
+            for index, message in enumerate(messages):
+                yield from _message(messages, index, message, ("messages",), index=index)
+        else:
+            yield from _message(body, "messages", messages, (), index=0)
+        for key, role, kind, rule in _TOP:
+            value = body.get(key)
+            if value is not None:
+                yield from _texts(_Place(body, (), ((key, value),), kind, rule), role=role, index=0)
 
     def response_texts(self, body: Any) -> Iterator[Text]:
         """Texts of every choice's message."""
-        for position, choice in _objects(body.get("choices")):
-            message = choice.get("message")
-            if isinstance(message, dict):
-                index = _index(choice, position)
-                yield from _message_texts(message, ("choices", position, "message"), role="assistant", index=index)
+        return _choices(body, None)
 
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Texts of every choice's delta."""
-        for position, choice in _objects(data.get("choices")):
-            delta = choice.get("delta")
-            if isinstance(delta, dict):
-                path: Path = ("choices", position, "delta")
-                index = _index(choice, position)
-                yield from _message_texts(delta, path, role="assistant", index=index, on_replace=event.mark_changed)
+        return _choices(data, event.mark_changed)
 
     def usage(self, body: Any) -> Usage | None:
         """The ``usage`` object."""
@@ -68,65 +107,91 @@ def _objects(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from ((i, item) for i, item in enumerate(value) if isinstance(item, dict))
 
 
-def _index(choice: dict[str, Any], position: int) -> int:
-    index = choice.get("index")
-    return index if type(index) is int else position
+def _message(holder: Any, key: str | int, message: Any, path: Path, *, index: int) -> Iterator[Text]:
+    """Texts of one message; a bare string is one that a user wrote."""
+    if isinstance(message, dict):
+        role = message.get("role")
+        role = role if isinstance(role, str) else "user"
+        return _fields(message, (*path, key), _ROLE_KINDS.get(role, "content"), role=role, index=index)
+    return _texts(_Place(holder, path, ((key, message),), "content", _Rule.MESSAGE), role="user", index=index)
 
 
-def _message_texts(
-    message: dict[str, Any], path: Path, *, role: str, index: int, on_replace: Callable[[], None] | None = None
-) -> Iterator[Text]:
-    """Texts of one message or delta: content, refusal, reasoning, arguments of tool calls."""
-    kind: TextKind = "content"
-    if role in _INSTRUCTING:
-        kind = "instructions"
-    elif role in {"tool", "function"}:
-        kind = "tool_result"
-    yield from _content(message, path, role=role, kind=kind, index=index, on_replace=on_replace)
-    if isinstance(message.get("refusal"), str):
-        yield Text(message, (*path, "refusal"), role=role, kind="refusal", index=index, on_replace=on_replace)
-    for key in _REASONING:
-        if isinstance(message.get(key), str):
-            yield Text(message, (*path, key), role=role, kind="reasoning", index=index, on_replace=on_replace)
-    for holder, where in _argument_holders(message, path):
-        yield Text(holder, where, role=role, kind="tool_arguments", index=index, on_replace=on_replace)
-    audio = message.get("audio")
-    if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
-        where = (*path, "audio", "transcript")
-        yield Text(audio, where, role=role, kind="content", index=index, on_replace=on_replace)
+def _choices(body: Any, on_replace: Callable[[], None] | None) -> Iterator[Text]:
+    """Texts of what a model wrote, whole (``message``), in pieces (``delta``) or plain (``text``)."""
+    for position, choice in _objects(body.get("choices")):
+        index = choice.get("index")
+        index = index if type(index) is int else position
+        path = ("choices", position)
+        for key in ("message", "delta", "text"):
+            value = choice.get(key)
+            if isinstance(value, dict):
+                yield from _fields(value, (*path, key), "content", role="assistant", index=index, on_replace=on_replace)
+            elif value is not None:
+                place = _Place(choice, path, ((key, value),), "content", _Rule.MESSAGE)
+                yield from _texts(place, role="assistant", index=index, on_replace=on_replace)
 
 
-def _content(
-    message: dict[str, Any],
+def _fields(
+    holder: dict[str, Any],
     path: Path,
+    kind: TextKind,
     *,
     role: str,
-    kind: TextKind,
     index: int,
     on_replace: Callable[[], None] | None = None,
 ) -> Iterator[Text]:
-    content = message.get("content")
-    if isinstance(content, str):
-        yield Text(message, (*path, "content"), role=role, kind=kind, index=index, on_replace=on_replace)
-    elif isinstance(content, list):
-        for i, part in enumerate(content):
-            where = (*path, "content", i)
-            if isinstance(part, str):
-                yield Text(content, where, role=role, kind=kind, index=index, on_replace=on_replace)
-            elif isinstance(part, dict):
-                for key, part_kind in (("text", kind), ("refusal", "refusal")):
-                    if isinstance(part.get(key), str):
-                        found: TextKind = "refusal" if part_kind == "refusal" else kind
-                        yield Text(part, (*where, key), role=role, kind=found, index=index, on_replace=on_replace)
+    """Texts of a message or delta. Most are plain strings, for which `_texts` would take twice the time."""
+    for key, value in list(holder.items()):
+        if key not in _KINDS:
+            continue
+        if isinstance(value, str):
+            found = _KINDS[key] or kind
+            yield Text(holder, (*path, key), role=role, kind=found, index=index, on_replace=on_replace)
+        elif isinstance(value, dict | list):
+            below = _below(key, value, (*path, key), kind, _Rule.MESSAGE)
+            yield from _texts(below, role=role, index=index, on_replace=on_replace)
 
 
-def _argument_holders(message: dict[str, Any], path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Places that hold arguments: tool calls, custom tool calls and the older function call."""
-    for i, call in _objects(message.get("tool_calls")):
-        for key, field in (("function", "arguments"), ("custom", "input")):
-            holder = call.get(key)
-            if isinstance(holder, dict) and isinstance(holder.get(field), str):
-                yield holder, (*path, "tool_calls", i, key, field)
-    holder = message.get("function_call")
-    if isinstance(holder, dict) and isinstance(holder.get("arguments"), str):
-        yield holder, (*path, "function_call", "arguments")
+class _Place(NamedTuple):
+    """A container and those of its items to look at."""
+
+    holder: Any
+    path: Path
+    items: Any
+    kind: TextKind
+    rule: _Rule
+
+
+def _texts(place: _Place, *, role: str, index: int, on_replace: Callable[[], None] | None = None) -> Iterator[Text]:
+    """Every text below a place, in the body's own order; by a stack, so that depth costs neither frames nor time."""
+    stack = [(place, iter(place.items))]
+    while stack:
+        (holder, path, _, kind, rule), items = stack[-1]
+        for key, value in items:
+            if isinstance(value, str):
+                if rule is not _Rule.SCHEMA or key in _SCHEMA_TEXTS:
+                    found = _kind(key, kind, rule)
+                    yield Text(holder, (*path, key), role=role, kind=found, index=index, on_replace=on_replace)
+            elif isinstance(value, dict | list):
+                below = _below(key, value, (*path, key), kind, rule)
+                stack.append((below, iter(below.items)))
+                break
+        else:
+            stack.pop()
+
+
+def _kind(key: str | int, kind: TextKind, rule: _Rule) -> TextKind:
+    return (_KINDS.get(key) or kind) if rule is _Rule.MESSAGE and isinstance(key, str) else kind
+
+
+def _below(key: str | int, value: Any, path: Path, kind: TextKind, rule: _Rule) -> _Place:
+    """The container ``value`` that was found under ``key``."""
+    kind = _kind(key, kind, rule)
+    if (rule is _Rule.MESSAGE and key in _FREE) or (
+        rule is _Rule.SCHEMA and key in _SCHEMA_TEXTS and isinstance(value, list)
+    ):
+        rule = _Rule.ALL
+    if isinstance(value, list):
+        return _Place(value, path, enumerate(value), kind, rule)
+    items = [item for item in value.items() if rule is not _Rule.MESSAGE or item[0] in _KINDS]
+    return _Place(value, path, items, kind, rule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from chatproxy.types.app import App
@@ -15,9 +15,10 @@ T = TypeVar("T")
 SECRET_HEADERS = frozenset(
     {
         "authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key",
-        "x-amz-security-token", "openai-organization", "openai-project",
+        "x-amz-security-token", "openai-organization", "openai-project", "ocp-apim-subscription-key", "x-functions-key",
     }
 )  # fmt: skip
+_SECRET_ENDINGS = ("authorization", "-api-key", "-apikey", "-token", "-secret", "-password", "-credentials", "-auth")
 
 ToolBracket = Callable[["RequestContext", ToolCall, ToolRunner], Awaitable[ToolResult]]
 
@@ -38,7 +39,7 @@ class Headers(Mapping[str, str]):
             table: dict[str, str] = {}
             for raw_name, raw_value in self._raw:
                 name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-                if self._with_secrets or name not in SECRET_HEADERS:
+                if self._with_secrets or not is_secret_header(name):
                     table[name] = f"{table[name]}, {value}" if name in table else value
             self._decoded = table
         return self._decoded
@@ -49,7 +50,7 @@ class Headers(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._table
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._table)
 
     def __len__(self) -> int:
@@ -57,6 +58,16 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({sorted(self._table)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied with what it shows, so that a stored one keeps no secret."""
+        shown = {name: value for name, value in self._table.items() if not is_secret_header(name)}
+        return Headers, ([(name.encode("latin-1"), value.encode("latin-1")) for name, value in shown.items()],)
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a header carries a credential or names an account, by its lower-case name."""
+    return name in SECRET_HEADERS or name.endswith(_SECRET_ENDINGS)
 
 
 class RequestContext:
@@ -133,7 +144,6 @@ class RequestContext:
             return await run(call)
         return await self._call_tool(self, call, run)
 
-
     def bracket_tools(self, wrap: Callable[[ToolBracket], ToolBracket]) -> ToolBracket | None:
         """Put something around every tool call; the engine's. Returns what `restore_tools` takes."""
         outer = self._call_tool
@@ -162,4 +172,7 @@ class Credentials:
         return "Credentials(***)"
 
     def __reduce__(self) -> str:
-        raise TypeError("credentials cannot be pickled")
+        raise TypeError("credentials cannot be pickled or copied")
+
+    def __getstate__(self) -> None:
+        raise TypeError("credentials cannot be pickled or copied")

@@ -15,6 +15,7 @@ _QUOTED = re.compile(r'"([^"\n]{1,300})"|“([^”\n]{1,300})”|(?<!\w)\'([^\'\
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,10})?(?![\w])")
 _AFTER_PREPOSITION = re.compile(r"\b(?:in|at|for|near|from|to|of|about|on)((?:\s[^\W\d_][\w'-]*){1,3})", re.IGNORECASE)
+_LISTED = re.compile(r"\S+(?:,|\s+(?:and|or)\b)")
 _ASSIGNED = re.compile(r"""\s*(?:=|:|\bis\b)\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s,;]+))""", re.IGNORECASE)
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _URL = re.compile(r"https?://[^\s\"'<>)]+")
@@ -112,7 +113,10 @@ def _number(text: str) -> int | float:
 
 
 def _names(text: str) -> list[str]:
-    """Runs of capitalised words, a lone first word of the text last; where there are none, what prepositions lead to."""
+    """Runs of capitalised words; where there are none, what prepositions lead to.
+
+    A lone first word comes last unless a list begins with it: it is likely no name.
+    """
     runs: list[list[str]] = []
     last_end = -1
     for match in _WORD.finditer(text):
@@ -126,7 +130,7 @@ def _names(text: str) -> list[str]:
             last_end = match.end()
         else:
             last_end = -1
-    if len(runs) > 1 and len(runs[0]) == 1 and text.startswith(runs[0][0]):
+    if len(runs) > 1 and len(runs[0]) == 1 and text.startswith(runs[0][0]) and not _LISTED.match(text):
         runs.append(runs.pop(0))
     return [" ".join(run) for run in runs] or _after_prepositions(text)
 

@@ -36,12 +36,19 @@ async def _resolve(host: str, port: int) -> Sequence[Address]:
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = await _look_up(host, port)
         found = dict.fromkeys((socket.AddressFamily(family), address) for family, _, _, _, address in infos)
         return _alternate(list(found))
     if literal.version == 4:
         return [(socket.AF_INET, (host, port))]
     return [(socket.AF_INET6, (host, port, 0, 0))]
+
+
+async def _look_up(host: str, port: int) -> list[Any]:
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as exc:
+        raise OSError(f"{host!r} is no host name") from exc
 
 
 def _alternate(addresses: list[Address]) -> list[Address]:

@@ -78,6 +78,11 @@ class Connection(asyncio.Protocol):
         self._is_gone = self._is_paused = self._is_uploading = False
 
     @property
+    def is_new(self) -> bool:
+        """True until the connection was opened or given up."""
+        return self._transport is None and not self._is_gone
+
+    @property
     def is_open(self) -> bool:
         """False once the connection is closed, closing, or known to be dead."""
         return not self._is_gone and self._transport is not None and not self._transport.is_closing()

@@ -68,7 +68,7 @@ class Pool:
         idle = self._idle.get(origin)
         while idle:
             connection, _ = idle.popitem()
-            if connection.is_open and not self._is_readable(connection.fd):
+            if self._is_good(connection):
                 return connection
             connection.abort()
         return None
@@ -82,9 +82,13 @@ class Pool:
         """
         if self._is_closed:
             raise httpx.ConnectError("the transport is closed")
-        if not self._waiters and (self._has_room() or self._evict()):
-            return self._new(origin)
-        return await self._queue(origin, timeout_s)
+        while self._waiters or not (self._has_room() or self._evict()):
+            connection = await self._queue(origin, timeout_s)
+            if connection.is_new or self._is_good(connection):
+                return connection
+            if connection in self._all:
+                return self._replace(connection)
+        return self._new(origin)
 
     def release(self, connection: Connection) -> None:
         """Keep a connection for the next exchange, or hand it to whoever waits for one like it."""
@@ -142,6 +146,12 @@ class Pool:
         connection = Connection(self, origin, asyncio.get_running_loop())
         self._all.add(connection)
         return connection
+
+    def _replace(self, connection: Connection) -> Connection:
+        """Swap a connection whose end came while it was handed over; its slot stays with whom it was given to."""
+        fresh = self._new(connection.origin)
+        connection.abort()
+        return fresh
 
     def _has_room(self) -> bool:
         return self._max_connections is None or len(self._all) < self._max_connections
@@ -205,10 +215,13 @@ class Pool:
         del self._idle[origin]
         return None
 
-    def _is_readable(self, fd: int) -> bool:
+    def _is_good(self, connection: Connection) -> bool:
+        """Say whether an open connection is quiet: anything to read is its end, or junk."""
+        if not connection.is_open:
+            return False
         poll = self._poll
-        poll.register(fd, select.POLLIN)
+        poll.register(connection.fd, select.POLLIN)
         try:
-            return bool(poll.poll(0))
+            return not poll.poll(0)
         finally:
-            poll.unregister(fd)
+            poll.unregister(connection.fd)

@@ -46,7 +46,8 @@ class Target:
         if scheme not in _DEFAULT_PORTS or not url.raw_host:
             raise httpx.UnsupportedProtocol(f"upstream URL {url!s} must be http:// or https:// with a host")
         self.url = url
-        self.origin = Origin(scheme, url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS[scheme])
+        port = _DEFAULT_PORTS[scheme] if url.port is None else url.port
+        self.origin = Origin(scheme, url.raw_host.decode("ascii"), port)
         self.path = url.raw_path
         if _TARGET.fullmatch(self.path) is None:
             raise httpx.LocalProtocolError("the request target holds a space, a control or a non-ASCII byte")
@@ -149,10 +150,8 @@ class HeadEncoder:
 
     def _encode(self, method: str, target: Target, pairs: Pairs) -> tuple[_Shape, bytes]:
         names = tuple(map(_name_of, pairs))
-        shape = self._shapes.get(names)
-        if shape is None:
-            shape = self._learn(names)
         try:
+            shape = self._shapes.get(names) or self._learn(names)
             head = b"\r\n".join((target.line(method), *map(_COLON.join, pairs), b""))
         except TypeError as exc:
             raise httpx.LocalProtocolError("header names and values must be bytes") from exc

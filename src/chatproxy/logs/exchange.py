@@ -1,0 +1,211 @@
+"""ExchangeLog: one line for each exchange, on the hot path.
+
+Rule: `write` costs microseconds and never waits; lines are collected and leave together, at most `FLUSH_AFTER_S` later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+
+import msgspec
+
+from chatproxy.logs.lines import Stamp, TextLines, escape_json, one_line
+from chatproxy.logs.redaction import secrets_of_process
+from chatproxy.logs.setup import FLUSH_LIMIT_S, LogFormat, level_number, lines_for
+from chatproxy.logs.sink import FLUSH_BYTES, LineBuffer, Sink, TextStream
+from chatproxy.types.exchange import Exchange
+from chatproxy.types.usage import Usage
+
+FLUSH_AFTER_S = 0.05
+_NO_USAGE = Usage()
+_encode = msgspec.json.Encoder().encode
+
+
+class ExchangeLine(msgspec.Struct, gc=False):
+    """What is said about an exchange; every key is in every line. Times are milliseconds, sizes bytes."""
+
+    ts: str
+    level: str
+    event: str
+    request_id: str
+    method: str
+    path: str
+    surface: str
+    model: str
+    upstream_model: str | None
+    handler: str | None
+    upstream: str | None
+    principal: str | None
+    stream: bool
+    status: int
+    outcome: str
+    error_code: str | None
+    duration_ms: float
+    first_byte_ms: float | None
+    request_bytes: int
+    response_bytes: int
+    events: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    usage_source: str | None
+    finish_reasons: list[str]
+    client_request_id: str | None
+
+
+class ExchangeLog:
+    """Writes exchanges to a stream; one for each application, used on its event loop.
+
+    Args:
+        log_format: as for `setup_logging`.
+        log_level: nothing is written where it is above ``info``.
+        stream: None for ``sys.stderr``.
+
+    Raises:
+        ConfigError: no such format or level.
+    """
+
+    def __init__(
+        self, log_format: LogFormat = "auto", log_level: str = "info", stream: TextStream | None = None
+    ) -> None:
+        stream = sys.stderr if stream is None else stream
+        lines = lines_for(log_format, stream)
+        secrets = secrets_of_process()
+        self.enabled = level_number(log_level) <= logging.INFO
+        self._text = lines if isinstance(lines, TextLines) else None
+        self._clean = secrets.clean
+        self._clean_short = secrets.clean_short
+        self._stamp = Stamp()
+        self._buffer = LineBuffer(Sink(stream))
+        self._blocked = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_loop: asyncio.AbstractEventLoop | None = None
+
+    def write(self, exchange: Exchange) -> None:
+        """Note an exchange that is over; it never waits, and nothing the stream does makes it raise."""
+        if not self.enabled:
+            return
+        buffer = self._buffer
+        if not buffer.has_room:
+            buffer.dropped += 1
+            return
+        now = time.time()
+        line = self._line(exchange, now)
+        if self._text is None:
+            buffer.waiting += escape_json(_encode(line))
+            buffer.waiting += b"\n"
+        else:
+            buffer.waiting += self._text.put("info", now, one_line(describe(line)))
+        if len(buffer.waiting) >= FLUSH_BYTES and not self._blocked:
+            self.flush()
+        self._arm()
+
+    def flush(self) -> None:
+        """Write now what the stream takes; the rest is tried again later."""
+        self._blocked = not self._buffer.flush()
+        if self._buffer.dropped and not self._blocked:
+            lost, self._buffer.dropped = self._buffer.dropped, 0
+            self._buffer.put(self._loss(lost))
+            self._blocked = not self._buffer.flush()
+
+    def close(self) -> None:
+        """Write what waits, at most for a second, and give the stream's descriptor back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._buffer.flush_within(FLUSH_LIMIT_S):
+            self.flush()
+        self._buffer.sink.close()
+
+    def _arm(self) -> None:
+        """See to a flush soon; at once where no event loop runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        if self._timer is None or self._timer_loop is not loop:
+            self._timer, self._timer_loop = loop.call_later(FLUSH_AFTER_S, self._tick), loop
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.flush()
+        if self._blocked:
+            self._arm()
+
+    def _line(self, exchange: Exchange, now: float) -> ExchangeLine:
+        short = self._clean_short
+        usage = exchange.usage
+        counted = usage or _NO_USAGE
+        first, client_id, error = exchange.first_byte_s, exchange.client_request_id, exchange.error_code
+        sent_as, principal = exchange.upstream_model, exchange.principal
+        return ExchangeLine(
+            self._stamp.of(now),
+            "info",
+            "exchange",
+            exchange.request_id,
+            exchange.method,
+            short(exchange.path),
+            exchange.surface,
+            short(exchange.model),
+            None if sent_as is None else short(sent_as),
+            exchange.handler,
+            exchange.upstream,
+            None if principal is None else short(principal),
+            exchange.stream,
+            exchange.status,
+            exchange.outcome,
+            None if error is None else short(error),
+            round(exchange.duration_s * 1000, 3),
+            None if first is None else round(first * 1000, 3),
+            exchange.request_bytes,
+            exchange.response_bytes,
+            exchange.events,
+            counted.prompt_tokens,
+            counted.completion_tokens,
+            counted.total_tokens,
+            counted.cached_tokens,
+            counted.reasoning_tokens,
+            None if usage is None else usage.source,
+            [short(reason) for reason in exchange.finish_reasons] if exchange.finish_reasons else [],
+            None if client_id is None else self._clean(client_id[:256]),
+        )
+
+    def _loss(self, lost: int) -> bytes:
+        now = time.time()
+        message = f"{lost} log lines were lost: the stream did not take them"
+        if self._text is not None:
+            return self._text.put("warning", now, message)
+        fields = {
+            "ts": self._stamp.of(now),
+            "level": "warning",
+            "event": "lines_lost",
+            "lost": lost,
+            "message": message,
+        }
+        return _encode(fields) + b"\n"
+
+
+def describe(line: ExchangeLine) -> str:
+    """An exchange for people; parts that say nothing are left out."""
+    model = line.model if line.upstream_model in {None, line.model} else f"{line.model} > {line.upstream_model}"
+    parts = [
+        f"{line.method} {line.path} {line.status}",
+        model,
+        f"by {line.upstream or line.handler}" if line.upstream or line.handler else "",
+        f"for {line.principal}" if line.principal else "",
+        f"{line.events} events" if line.stream else "",
+        f"{line.prompt_tokens}+{line.completion_tokens} tokens" if line.usage_source else "",
+        f"({line.usage_source})" if line.usage_source not in {None, "provider"} else "",
+        f"{line.duration_ms:.0f} ms",
+        f"(first byte {line.first_byte_ms:.0f} ms)" if line.stream and line.first_byte_ms is not None else "",
+        line.outcome if line.outcome != "completed" else "",
+        line.error_code or "",
+        line.request_id,
+    ]
+    return " ".join(part for part in parts if part)
