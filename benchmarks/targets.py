@@ -143,6 +143,7 @@ def chatproxy(folder: Path, port: int, upstream_port: int) -> Target:
 def gateway_with(plugins: tuple[str, ...], folder: Path, port: int, upstream_port: int) -> Target:
     """Configure this gateway with the named plugin objects (``module:object``)."""
     config = folder / "chatproxy.toml"
+    config.touch(mode=0o600)  # it holds a key, and the gateway warns about files that others can read
     quoted = ", ".join(f'"{plugin}"' for plugin in plugins)
     config.write_text(_GATEWAY.format(upstream_port=upstream_port, plugins=quoted))
     command = [sys.executable, "-m", "chatproxy", "serve", "--config", str(config), "--port", str(port)]

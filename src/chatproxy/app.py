@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import httpx
-from litestar import Litestar, Router as RoutesUnder
+from litestar import Litestar
+from litestar import Router as RoutesUnder
 from litestar.handlers import BaseRouteHandler
 
 from chatproxy import __version__

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatproxy.errors import InvalidRequest
 from chatproxy.handlers.demo import DemoHandler
+from chatproxy.types import Stream
 from tests.handlers.conftest import Ask, chat_request, make_context
+from tests.handlers.shapes import read_chunks, read_completion
 
 USER = {"role": "user", "content": "Tell me about cats"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -167,3 +172,63 @@ async def test_every_kind_of_message_is_taken(ask: Ask) -> None:
         ]
     )
     assert body["choices"][0]["message"]["content"] == 'The tool g answered: "done".'
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 200)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+NAMED = st.sampled_from(
+    ["function", "custom", "text", "user", "assistant", "tool", "auto", "f", "call_1", "json_schema"]
+)
+KEYS = st.sampled_from(
+    [
+        "type", "function", "custom", "name", "parameters", "properties", "content", "role", "text", "tool_calls", "id",
+        "arguments", "tool_call_id", "image_url", "url", "json_schema", "schema", "enum", "required", "items", "anyOf",
+    ]
+)  # fmt: skip
+NEAR = st.recursive(
+    NAMED | JSON, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+FIELD_NAMES = (
+    "messages", "tools", "tool_choice", "response_format", "n", "stop", "seed", "logprobs", "top_logprobs", "stream",
+    "max_tokens", "temperature", "stream_options", "modalities", "logit_bias", "parallel_tool_calls", "functions",
+)  # fmt: skip
+
+
+def as_tool(parameters: Any) -> list[Any]:
+    return [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+
+
+def as_format(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(FIELD_NAMES, NEAR | JSON)
+    | {"tools": NEAR.map(as_tool) | NEAR, "tool_choice": st.just("required") | NEAR}
+    | {"response_format": NEAR.map(as_format) | NEAR, "stream": st.booleans()},
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(fields=FIELDS)
+async def test_any_json_is_answered_or_refused(fields: dict[str, Any]) -> None:
+    """Whatever a client sends, the demo model answers in shape or names the field at fault."""
+    refused: InvalidRequest | None = None
+    try:
+        reply = await DemoHandler().execute(make_context(), chat_request(**fields))
+    except InvalidRequest as error:
+        refused = error
+    if refused is not None:
+        assert re.split(r"[.\[]", str(refused.param))[0] in FIELD_NAMES
+    elif isinstance(reply, Stream):
+        read_chunks([event.data async for event in reply.events()])
+    else:
+        read_completion(reply.body.to_dict())

@@ -1,14 +1,16 @@
 """The tiny gateway, served on both event loops, and its clients."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatproxy.server import Server, ServerOptions, running
 
+from .programs import Program
 from .rawclient import RawClient
 from .tiny import TinyGateway
 
@@ -73,3 +75,21 @@ def serve_tiny() -> ServeTiny:
             gateway.release.set()
 
     return serve
+
+
+StartProgram = Callable[..., Program]
+
+
+@pytest.fixture
+def start_program(tmp_path: Path) -> Iterator[StartProgram]:
+    """``start_program(workers=2, …)``: the tiny gateway in a process of its own, ready to answer."""
+    started: list[Program] = []
+
+    def start(**told: Any) -> Program:
+        program = Program(tmp_path, **{"drain_timeout_s": 20.0, "drain_idle_grace_s": 0.05, **told})
+        started.append(program)
+        return program
+
+    yield start
+    for program in started:
+        program.stop()

@@ -23,18 +23,11 @@ async def open_streams(running: Running, count: int) -> list[RawClient]:
     return clients
 
 
-async def when_draining(gateway: TinyGateway) -> None:
-    """Wait until the server waits for exchanges to end."""
-    async with asyncio.timeout(20):
-        while "wait_idle" not in gateway.log:
-            await asyncio.sleep(0)
-
-
 async def test_50_streams_finish_and_new_connections_are_refused(serve_tiny: ServeTiny) -> None:
     async with serve_tiny() as running:
         clients = await open_streams(running, 50)
         stopping = asyncio.create_task(running.server.stop())
-        await when_draining(running.gateway)
+        await running.gateway.draining.wait()
         with pytest.raises(ConnectionRefusedError):
             await running.connect()
         running.gateway.release.set()
@@ -83,7 +76,7 @@ async def test_request_on_its_way_to_an_idle_connection_is_answered(serve_tiny: 
         await client.send(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")
         await client.read_answer()
         stopping = asyncio.create_task(running.server.stop())
-        await when_draining(running.gateway)
+        await running.gateway.draining.wait()
         await client.send(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = await client.read_answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -110,7 +103,7 @@ async def test_second_request_to_stop_ends_the_drain(serve_tiny: ServeTiny) -> N
         (client,) = await open_streams(running, 1)
         running.server.request_stop()
         stopping = asyncio.create_task(running.server.stop())
-        await when_draining(running.gateway)
+        await running.gateway.draining.wait()
         running.server.request_stop()
         assert not await stopping
         assert not (await client.read_to_end()).endswith(b"0\r\n\r\n")

@@ -27,12 +27,14 @@ class TinyGateway:
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin_drain(self) -> None:
         self.log.append("begin_drain")
 
     async def wait_idle(self, timeout_s: float) -> bool:
         self.log.append("wait_idle")
+        self.draining.set()
         if not self.live:
             return True
         self.idle.clear()

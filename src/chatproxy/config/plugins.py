@@ -173,6 +173,12 @@ class PluginsConfig(Section):
         )
         return changed
 
+    def loading(self, *items: str) -> PluginsConfig:
+        """A copy that loads more plugins; an item is one of ``load``."""
+        changed = copy.copy(self)
+        changed.set_fields(load=tuple(dict.fromkeys((*self.load, *items))))
+        return changed
+
     def public(self) -> dict[str, Any]:
         """The settings without the plugins' own values, of which nobody knows which are secret."""
         shown = {name: getattr(self, name) for name, item in self.fields_.items() if item.rule.is_setting}

@@ -24,7 +24,7 @@ from chatproxy.types.model import Model
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 
-HOPS_HEADER = "x-chatproxy-hops"
+HOPS_HEADER = b"x-chatproxy-hops"
 Pairs = list[tuple[bytes, bytes]]
 
 _PASSED_ON = (b"x-ratelimit-", b"openai-", b"retry-after")
@@ -62,6 +62,7 @@ class UpstreamHandler:
         self._redactor = redactor
         self._urls: dict[str, httpx.URL] = {}
         self._static = _static_headers(target)
+        self._forwarded = (b"idempotency-key", *(name.encode() for name in target.forward_headers))
         self._timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
 
     async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
@@ -76,32 +77,33 @@ class UpstreamHandler:
         exchange.upstream = self._target.name
         if exchange.upstream_model is None:
             exchange.upstream_model = request.model
-        body = self._outgoing(request)
         patience = Patience(self._target.deadlines)
+        reply: Reply | None = None
         try:
-            response = await self._send(ctx, "POST", ctx.layout.path, body, patience)
-            exchange.upstream_request_id = _text(response.header_pairs, b"x-request-id")
-            if not 200 <= response.status_code < 300:
-                raise await self._refused(response, patience)
-            decoder = decoder_for(_text(response.header_pairs, b"content-encoding") or "", self._target.max_response_bytes)
-            if not request.stream:
-                return await self._completed(ctx, response, decoder, patience)
-            await self._check_type(response, decoder, patience, "text/event-stream")
-        except BaseException:
-            patience.stop()
-            raise
+            reply = await patience.wait(self._exchange(ctx, request, patience))
+            return reply
+        finally:
+            if not isinstance(reply, Stream):
+                patience.stop()
+
+    async def _exchange(self, ctx: RequestContext, request: ChatRequest, patience: Patience) -> Reply:
+        response = await self._send(ctx, "POST", ctx.layout.path, self._outgoing(request))
+        pairs = response.header_pairs
+        ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id")
+        if not 200 <= response.status_code < 300:
+            raise await self._refused(response, patience)
+        decoder = self._decoder(pairs)
+        if not request.stream:
+            return await self._completed(ctx, response, decoder, patience)
+        await self._check_type(response, decoder, patience, "text/event-stream")
         chunks = _Chunks(self, response, decoder, patience)
-        return Stream(chunks, status=200, headers=passed_on(response.header_pairs), layout=ctx.layout)
+        return Stream(chunks, status=200, headers=passed_on(pairs), layout=ctx.layout)
 
     async def models(self, ctx: RequestContext) -> list[Model]:
         """What the upstream's ``GET /models`` lists."""
         patience = Patience(self._target.deadlines)
         try:
-            response = await self._send(ctx, "GET", "/models", b"", patience)
-            if response.status_code != 200:
-                raise await self._refused(response, patience)
-            decoder = decoder_for(_text(response.header_pairs, b"content-encoding") or "", self._target.max_response_bytes)
-            body = await self._read(response, decoder, patience)
+            body = await patience.wait(self._list(ctx, patience))
         finally:
             patience.stop()
         try:
@@ -113,6 +115,15 @@ class UpstreamHandler:
         """Close the upstream's connections."""
         await self._transport.aclose()
 
+    async def _list(self, ctx: RequestContext, patience: Patience) -> bytes:
+        response = await self._send(ctx, "GET", "/models", b"")
+        if response.status_code != 200:
+            raise await self._refused(response, patience)
+        return await self._read(response, self._decoder(response.header_pairs), patience)
+
+    def _decoder(self, pairs: Pairs) -> Decoder:
+        return decoder_for(_text(pairs, b"content-encoding") or "", self._target.max_response_bytes)
+
     def _outgoing(self, request: ChatRequest) -> bytes:
         if request.stream and self._target.request_usage:
             options = request.get("stream_options")
@@ -121,10 +132,10 @@ class UpstreamHandler:
                 return request.encode_with({"stream_options": options})
         return request.encode()
 
-    async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes, patience: Patience) -> Any:
+    async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes) -> Any:
         request = lean_request(method, self._url(path), self._headers(ctx), body, self._timeout)
         try:
-            response: Any = await patience.wait(self._transport.handle_async_request(request))
+            response: Any = await self._transport.handle_async_request(request)
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             raise self.failure(exc) from exc
         if not hasattr(response, "header_pairs"):
@@ -146,10 +157,10 @@ class UpstreamHandler:
         if ctx.tracestate:
             pairs.append((b"tracestate", ctx.tracestate.encode("latin-1")))
         given = ctx.headers
-        pairs.append((b"x-chatproxy-hops", _next_hop(given.get(HOPS_HEADER))))
-        for name in ("idempotency-key", *self._target.forward_headers):
-            if name in given:
-                pairs.append((name.encode(), given[name].encode("latin-1")))
+        pairs.append((HOPS_HEADER, _next_hop(given.first(HOPS_HEADER))))
+        for name in self._forwarded:
+            if (value := given.first(name)) is not None:
+                pairs.append((name, value))
         if self._target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
             pairs = [pair for pair in pairs if pair[0] != b"authorization"]
             pairs.append((b"authorization", own))
@@ -158,7 +169,6 @@ class UpstreamHandler:
     async def _completed(self, ctx: RequestContext, response: Any, decoder: Decoder, patience: Patience) -> Completed:
         await self._check_type(response, decoder, patience, "json")
         body = await self._read(response, decoder, patience)
-        patience.stop()
         try:
             lens = ChatResponse.of(body, ctx.layout)
         except InvalidRequest as exc:
@@ -187,7 +197,7 @@ class UpstreamHandler:
             return UpstreamStatus(
                 f"The upstream answered {status}, which is not followed.", status=502, code="upstream_redirect"
             )
-        decoder = decoder_for(_text(response.header_pairs, b"content-encoding") or "", self._target.max_response_bytes)
+        decoder = self._decoder(response.header_pairs)
         body = self._redactor.clean(await self._read(response, decoder, patience))
         headers = passed_on(response.header_pairs)
         error = _envelope_of(body)
@@ -213,7 +223,7 @@ class UpstreamHandler:
         try:
             while True:
                 try:
-                    part = decoder.decode(await patience.wait(iterator.__anext__()))
+                    part = decoder.decode(await iterator.__anext__())
                 except StopAsyncIteration:
                     if not excerpt_only:
                         decoder.finish()
@@ -318,9 +328,8 @@ class _ModelList(msgspec.Struct):
 
 def passed_on(pairs: Pairs) -> dict[str, str]:
     """The upstream's headers that a client may see."""
-    return {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in pairs if name.startswith(_PASSED_ON)
-    }
+    found = [(name, value) for name, value in pairs if name.startswith(_PASSED_ON)]
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
 
 
 def _static_headers(target: UpstreamTarget) -> Pairs:
@@ -333,8 +342,8 @@ def _static_headers(target: UpstreamTarget) -> Pairs:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-def _next_hop(value: str | None) -> bytes:
-    return b"%d" % (int(value) + 1 if value is not None and value.isascii() and value.isdigit() else 1)
+def _next_hop(value: bytes | None) -> bytes:
+    return b"%d" % (int(value[:6]) + 1 if value is not None and value.isdigit() else 1)
 
 
 def _text(pairs: Pairs, wanted: bytes) -> str | None:

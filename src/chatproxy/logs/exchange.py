@@ -20,6 +20,7 @@ from chatproxy.types.exchange import Exchange
 from chatproxy.types.usage import Usage
 
 FLUSH_AFTER_S = 0.05
+_OVERDUE_S = 1.0
 _NO_USAGE = Usage()
 _encode = msgspec.json.Encoder().encode
 
@@ -84,7 +85,7 @@ class ExchangeLog:
         self._buffer = LineBuffer(Sink(stream))
         self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_loop: asyncio.AbstractEventLoop | None = None
+        self._arm_from = 0.0
 
     def write(self, exchange: Exchange) -> None:
         """Note an exchange that is over; it never waits, and nothing the stream does makes it raise."""
@@ -97,13 +98,15 @@ class ExchangeLog:
         now = time.time()
         line = self._line(exchange, now)
         if self._text is None:
-            buffer.waiting += escape_json(_encode(line))
+            encoded = _encode(line)
+            buffer.waiting += encoded if encoded.isascii() and b"\x7f" not in encoded else escape_json(encoded)
             buffer.waiting += b"\n"
         else:
             buffer.waiting += self._text.put("info", now, one_line(describe(line)))
         if len(buffer.waiting) >= FLUSH_BYTES and not self._blocked:
             self.flush()
-        self._arm()
+        if now >= self._arm_from:
+            self._arm(now)
 
     def flush(self) -> None:
         """Write now what the stream takes; the rest is tried again later."""
@@ -122,21 +125,24 @@ class ExchangeLog:
             self.flush()
         self._buffer.sink.close()
 
-    def _arm(self) -> None:
-        """See to a flush soon; at once where no event loop runs."""
+    def _arm(self, now: float) -> None:
+        """See to a flush soon; at once where no event loop runs.
+
+        A timer that is overdue belongs to a loop that has ended, or is late; a second one does no harm.
+        """
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self.flush()
             return
-        if self._timer is None or self._timer_loop is not loop:
-            self._timer, self._timer_loop = loop.call_later(FLUSH_AFTER_S, self._tick), loop
+        self._timer = loop.call_later(FLUSH_AFTER_S, self._tick)
+        self._arm_from = now + _OVERDUE_S
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._arm_from = None, 0.0
         self.flush()
         if self._blocked:
-            self._arm()
+            self._arm(time.time())
 
     def _line(self, exchange: Exchange, now: float) -> ExchangeLine:
         short = self._clean_short
@@ -161,8 +167,8 @@ class ExchangeLog:
             exchange.status,
             exchange.outcome,
             None if error is None else short(error),
-            round(exchange.duration_s * 1000, 3),
-            None if first is None else round(first * 1000, 3),
+            int(exchange.duration_s * 1e6) / 1e3,
+            None if first is None else int(first * 1e6) / 1e3,
             exchange.request_bytes,
             exchange.response_bytes,
             exchange.events,

@@ -19,6 +19,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _AFTER_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
+_MILLISECONDS = tuple(f"{ms:03d}Z" for ms in range(1000))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,7 +38,7 @@ class Stamp:
         if second != self._second:
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._second = second
-        return f"{self._prefix}{int((unix_s - second) * 1000):03d}Z"
+        return self._prefix + _MILLISECONDS[int((unix_s - second) * 1000)]
 
 
 def one_line(text: str) -> str:

@@ -31,6 +31,7 @@ _VALUE = re.compile(
 _BEARER = re.compile(r"(\bbearer\s+)[\w.~+/*-]{4,}=*", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(?:(?:sk|pk|rk|cp|xai|gsk|hf|ghp|gho|xox[a-z])[-_][\w.~+/*-]{6,}|AIza[\w-]{16,})=*")
 _USERINFO = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F-]{1,64}").fullmatch
 # One of these, in lower case, is in every text that a pattern can match; looking for them is much cheaper.
 _MARKERS = ("k-", "k_", "p-", "p_", "i-", "i_", "f-", "f_", "o-", "o_", "xox", "aiza", "bearer", "key", "token", "auth",
             "cookie", "password", "openai", "://")  # fmt: skip
@@ -58,6 +59,8 @@ class Secrets(logging.Filter):
         for literal in self._literals:
             if literal in text:
                 text = text.replace(literal, HIDDEN)
+        if _HEXADECIMAL(text):
+            return text
         lowered = text.lower()
         for marker in _MARKERS:
             if marker in lowered:

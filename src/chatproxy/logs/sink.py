@@ -86,7 +86,8 @@ class Sink:
         except ValueError as exc:
             raise OSError(str(exc)) from exc
         kind = os.fstat(fd).st_mode
-        self._fd, self._mode = os.dup(fd), "file" if stat.S_ISREG(kind) else "asked"
+        asked = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(fd)
+        self._fd, self._mode = os.dup(fd), "asked" if asked else "file"
         if stat.S_ISFIFO(kind):
             self._open_again()
 

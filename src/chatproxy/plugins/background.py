@@ -23,7 +23,7 @@ QUEUE_LENGTH = 10_000
 class _Queue:
     """The calls that wait for one plugin, and the task that makes them."""
 
-    __slots__ = ("busy", "calls", "dropped", "done", "plugin", "task", "waiter")
+    __slots__ = ("busy", "calls", "done", "dropped", "plugin", "task", "waiter")
 
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin

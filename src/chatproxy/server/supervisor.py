@@ -22,14 +22,14 @@ from chatproxy.errors import StartupError
 from chatproxy.server.accept import bind_sockets, urls_of
 from chatproxy.server.options import AppFactory, OnReady, ServerOptions
 from chatproxy.server.process import STARTUP_FAILED
-from chatproxy.server.worker import Worker
+from chatproxy.server.worker import Worker, pack
 
 logger = logging.getLogger("chatproxy.server")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MOST_FAILED_STARTS = 5
 _EARLY_S = 5.0
-_FIRST_DELAY_S = 0.1
+_FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 5.0
 _STOP_MARGIN_S = 5.0
 _TICK_S = 1.0
@@ -45,6 +45,7 @@ class Supervisor:
 
     def __init__(self, app_factory: AppFactory, options: ServerOptions, on_ready: OnReady | None = None) -> None:
         self._app_factory = app_factory
+        self._packed_factory = b""
         self._options = options
         self._on_ready = on_ready
         self._sockets: list[socket.socket] = []
@@ -68,6 +69,7 @@ class Supervisor:
             0 after an orderly stop, 1 if workers cannot start, 128 + the signal's number after a hurried stop.
         """
         try:
+            self._packed_factory = pack(self._app_factory)
             self._sockets = bind_sockets(self._options.host, self._options.port)
         except StartupError as exc:
             logger.critical("%s", exc)
@@ -129,7 +131,7 @@ class Supervisor:
             wake.recv(4096)
 
     def _start(self, number: int) -> Worker:
-        worker = Worker(number, self._app_factory, self._options, self._sockets)
+        worker = Worker(number, self._packed_factory, self._options, self._sockets)
         self._selector.register(worker.control, selectors.EVENT_READ, worker)
         return worker
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from chatproxy.errors import StartupError
 from chatproxy.server.options import AppFactory, ServerOptions
 from chatproxy.server.process import Server, serve_process
 
@@ -26,16 +27,32 @@ _READY = b"R"
 _REAP_S = 5.0
 
 
+def pack(app_factory: AppFactory) -> bytes:
+    """Pickle a factory for worker processes.
+
+    Raises:
+        StartupError: it cannot be pickled, or only by a name in ``__main__``, which is another module in a worker.
+    """
+    try:
+        packed = pickle.dumps(app_factory)
+    except (pickle.PicklingError, AttributeError, TypeError) as exc:
+        raise StartupError(f"several workers need an application factory that can be pickled: {exc}") from exc
+    if b"__main__" in packed:
+        raise StartupError("several workers need an application factory from an imported module, not from __main__")
+    return packed
+
+
 class Worker:
     """A running worker process, as its supervisor sees it.
 
     Args:
         number: what logs call it.
+        packed_factory: from `pack`.
         sockets: the bound sockets it shares with the others.
     """
 
     def __init__(
-        self, number: int, app_factory: AppFactory, options: ServerOptions, sockets: Sequence[socket.socket]
+        self, number: int, packed_factory: bytes, options: ServerOptions, sockets: Sequence[socket.socket]
     ) -> None:
         self.number = number
         self.is_ready = False
@@ -53,7 +70,7 @@ class Worker:
                 start_new_session=True,  # a terminal's Ctrl-C goes to the supervisor alone
             )
         self.pid = self._process.pid
-        payload = pickle.dumps((os.environ.get("PYTHONPATH"), descriptors, options, app_factory))
+        payload = pickle.dumps((os.environ.get("PYTHONPATH"), descriptors, options, packed_factory))
         try:
             self.control.sendall(payload)
         except OSError:
@@ -97,11 +114,12 @@ def run_worker(control_fd: int) -> int:
     """Serve as a worker: read the pickle from the control socket, run, report readiness; returns the exit code."""
     with socket.socket(fileno=control_fd) as control:
         with control.makefile("rb", buffering=0) as reader:
-            python_path, descriptors, options, app_factory = pickle.load(reader)  # noqa: S301 - from our own parent
+            python_path, descriptors, options, packed_factory = pickle.load(reader)  # noqa: S301 - our own parent's
         if python_path is None:
             os.environ.pop("PYTHONPATH", None)
         else:
             os.environ["PYTHONPATH"] = python_path
+        app_factory: AppFactory = pickle.loads(packed_factory)  # noqa: S301 - our own parent's
         control.setblocking(False)
 
         def report_ready(_urls: Sequence[str]) -> None:

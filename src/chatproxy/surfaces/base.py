@@ -80,14 +80,17 @@ def open_context(gateway: Gateway, scope: Scope, layout: Layout) -> tuple[Reques
 
 def check_hops(ctx: RequestContext) -> None:
     """Refuse a request that goes round in circles between gateways (508)."""
-    hops = ctx.headers.get("x-chatproxy-hops")
-    if hops is not None and hops.isascii() and hops.isdigit() and int(hops[:6]) >= _MAX_HOPS:
+    hops = ctx.headers.first(b"x-chatproxy-hops")
+    if hops is not None and hops.isdigit() and int(hops[:6]) >= _MAX_HOPS:
         raise ApiError(f"The request passed {_MAX_HOPS} gateways: is there a loop?", status=508, code="loop_detected")
 
 
 def check_content_type(ctx: RequestContext) -> None:
     """Refuse a body that says it is not JSON; one that says nothing is taken as JSON."""
-    found = ctx.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    raw = ctx.headers.first(b"content-type")
+    if raw is None or raw == b"application/json":
+        return
+    found = raw.decode("latin-1").partition(";")[0].strip().lower()
     if found in {"", "application/json"} or found.endswith("+json"):
         return
     if found.startswith("multipart/"):

@@ -113,7 +113,7 @@ class SyncGateway:
         self._runner.run(self.gateway.__aenter__())
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         try:
             self._runner.run(self.gateway.__aexit__(*exc))
         finally:

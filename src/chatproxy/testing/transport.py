@@ -20,7 +20,7 @@ class InMemoryTransport(httpx.AsyncBaseTransport):
         self._running: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """httpx's transport interface."""
+        """Httpx's transport interface."""
         body = await request.aread()
         call = _Call(body)
         task = asyncio.get_running_loop().create_task(call.run(self._app, _scope(request)), name="in-memory request")

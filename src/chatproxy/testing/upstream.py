@@ -57,7 +57,7 @@ class ScriptedUpstream(httpx.AsyncBaseTransport):
             await self._changed.wait()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """httpx's transport interface."""
+        """Httpx's transport interface."""
         seen = SeenRequest(request.method, request.url.path, dict(request.headers), await request.aread())
         self.requests.append(seen)
         scripted = self._next(seen)

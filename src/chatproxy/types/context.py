@@ -50,6 +50,13 @@ class Headers(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._table
 
+    def first(self, name: bytes) -> bytes | None:
+        """The first value of a header as bytes; ``name`` in lower case. Decodes nothing."""
+        for raw_name, raw_value in self._raw:
+            if raw_name == name:
+                return None if not self._with_secrets and name.decode() in SECRET_HEADERS else raw_value
+        return None
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
 
@@ -95,7 +102,7 @@ class RequestContext:
         exchange: Exchange,
         layout: Layout,
         started_s: float = 0.0,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         traceparent: str = "",
         tracestate: str = "",
         credentials: bytes | None = None,
@@ -106,7 +113,7 @@ class RequestContext:
         self.layout = layout
         self.request_id = exchange.request_id
         self.started_s = started_s
-        self.headers: Mapping[str, str] = headers if headers is not None else {}
+        self.headers = headers if headers is not None else Headers([])
         self.principal: Principal | None = None
         self.traceparent = traceparent
         self.tracestate = tracestate
