@@ -36,7 +36,7 @@ class TaskCounter:
         return [_count_tasks]
 
 
-@get("//bench/tasks")  # two slashes: its own path, not one under /plugins
+@get("/live")
 async def _count_tasks() -> dict[str, int]:
     return {"tasks": len(asyncio.all_tasks())}
 

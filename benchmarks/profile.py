@@ -26,6 +26,7 @@ _RATE_PER_S = 500
 _IN_FLIGHT = 64
 _STOP_LIMIT_S = 60
 _THREAD_ROOTS = {"Thread._bootstrap", "_bootstrap"}
+_LOOP = "Runner.run "
 _PERF_ROW = re.compile(r"\s*([\d.]+)%\s*;\s*([^;]*?)\s*;\s*(?:\[.\]\s*)?(.*?)\s*$")
 
 Stack = tuple[str, ...]
@@ -44,12 +45,15 @@ def profile(bench: Bench, name: str, series: str, *, native: bool) -> tuple[floa
         output = Path(folder) / "samples"
         command = _perf(state.pid, output) if native else _py_spy(state.pid, output)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sampler:
-            _run_series(bench, state, series)
+            sampled = _run_series(bench, state, series).result
             sampler.send_signal(signal.SIGINT)  # both samplers then write what they have
             _, complaint = sampler.communicate(timeout=_STOP_LIMIT_S)
         if not output.exists():
             raise RuntimeError(f"sampler failed: {complaint.decode()[-500:]}")
-        return cost_us, _read_perf(output) if native else _read_py_spy(output.read_text().splitlines())
+        if native:
+            return cost_us, _read_perf(output)
+        stacks = _read_py_spy(output.read_text().splitlines())
+        return cost_us, _without_sleep(stacks, (sampled.cpu_s or 0) * _RATE_PER_S if sampled else 0)
 
 
 def _run_series(bench: Bench, state: Running, series: str) -> Record:
@@ -91,6 +95,17 @@ def _read_py_spy(lines: Iterable[str]) -> dict[Stack, float]:
         if not _THREAD_ROOTS & {frame.partition(" ")[0] for frame in frames}:
             stacks[frames] += int(count)
     return dict(stacks)
+
+
+def _without_sleep(stacks: dict[Stack, float], busy: float) -> dict[Stack, float]:
+    """Take the loop's sleep out of its own time, as far as samples exceed the CPU time used.
+
+    py-spy cannot see whether uvloop sleeps or reads: both are samples of the frame that runs the loop.
+    """
+    sleep = max(0.0, sum(stacks.values()) - busy)
+    loop = {stack: weight for stack, weight in stacks.items() if stack[-1].startswith(_LOOP)}
+    kept = max(0.0, sum(loop.values()) - sleep) / max(sum(loop.values()), 1.0)
+    return {stack: weight * (kept if stack in loop else 1) for stack, weight in stacks.items()}
 
 
 def _read_perf(path: Path) -> dict[Stack, float]:

@@ -70,7 +70,7 @@ load = [{plugins}]
 """
 NOOP_PLUGINS = tuple(f"benchmarks.noop_plugins:{name}" for name in ("first", "second", "third"))
 TASK_COUNTER = "benchmarks.noop_plugins:tasks"
-TASKS_PATH = "/bench/tasks"
+TASKS_PATH = "/plugins/tasks/live"
 
 
 class Target(msgspec.Struct, kw_only=True):

@@ -20,7 +20,7 @@ PLUGIN = '''
 import msgspec
 from chatproxy import Command, hookimpl
 
-class Config(msgspec.Struct, forbid_unknown_fields=True):
+class Config(msgspec.Struct):
     greeting: str = "hello"
 
 @hookimpl
@@ -266,6 +266,40 @@ def test_command_of_a_plugin_runs_with_its_configuration(run: Run, plugin: str, 
     assert outcome == Outcome(3, "good day you\n", "")
 
 
+@pytest.mark.parametrize(
+    ("source", "code", "error"),
+    [
+        ("raise KeyboardInterrupt", 130, ""),
+        ("raise SystemExit", 0, ""),
+        ("raise SystemExit(4)", 4, ""),
+        ("raise SystemExit('no such user')", 1, "chatproxy: no such user\n"),
+        ("raise chatproxy.errors.ConfigError('a', 'b')", 1, "chatproxy: a\nchatproxy: b\n"),
+    ],
+)
+def test_command_of_a_plugin_may_end_as_any_program(
+    run: Run, tmp_path: Path, source: str, code: int, error: str
+) -> None:
+    (tmp_path / "ender.py").write_text(f"""
+import chatproxy
+
+def end(args):
+    {source}
+
+@chatproxy.hookimpl
+def commands():
+    return [chatproxy.Command(name="end", help="End.", run=end)]
+""")
+    assert run("end", "--plugin", "ender.py") == Outcome(code, "", error)
+
+
+def test_what_is_logged_is_a_warning_of_the_command(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "chatproxy.toml").write_text('[plugins]\ndisabled = ["nowhere"]\n')
+    outcome = run("check")
+    assert outcome.code == 0
+    assert outcome.err.startswith("chatproxy: warning: ")
+    assert "'nowhere'" in outcome.err
+
+
 def test_help_names_the_commands_of_plugins(run: Run, plugin: str) -> None:
     outcome = run("--help", "--plugin", plugin)
     assert outcome.code == 0
@@ -287,6 +321,10 @@ def test_help_is_shown_also_where_the_configuration_is_wrong(run: Run, tmp_path:
     [
         ('name="check"', "command 'check' is given by both 'chatproxy' and 'greeter'"),
         ('name="a", extra=1', "commands raised TypeError"),
+        (
+            'name="a", help="", run=greet), object(), Command(name="b"',
+            "plugin 'greeter': commands must return Command objects, found <object",
+        ),
     ],
 )
 def test_wrong_command_of_a_plugin_is_refused(run: Run, plugin: str, replacement: str, fault: str) -> None:

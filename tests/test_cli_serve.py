@@ -135,7 +135,7 @@ async def before_response(ctx, response):
     response["worker"] = os.getpid()
 """)
     process = start("serve", "--demo", "--port", "0", "--workers", "2", "--plugin", "stamp.py")
-    first, loaded = lines(process, 2)
+    first, _, loaded = lines(process, 3)
     url = address(first)
     assert loaded == "Models: demo   Plugins: stamp"
     workers = {ask(url).json()["worker"] for _ in range(3)}

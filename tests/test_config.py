@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from chatproxy.config import ModelConfig, PluginsConfig, ProxyConfig, UpstreamCo
 from chatproxy.errors import ConfigError
 
 Write = Any
+UNKNOWN_UPSTREAM_KEY = "upstreams.default.port: unknown key; the nearest valid key is 'transport'"
 
 
 @pytest.fixture
@@ -134,6 +137,8 @@ def test_misspelt_variable_is_a_warning() -> None:
         ({"models": {"m": 3}}, "models.m: found 3, wanted a table"),
         ({"models": {"m": ModelConfig(id="n")}}, 'models.m.id: found "n", wanted the entry\'s own name'),
         ({"upstreams": ["x"]}, "upstreams: found a list, wanted a table"),
+        ({"upstreams": {"default": 3}}, "upstreams.default: found 3, wanted a table"),
+        ({"upstreams": {"default": {"port": 3}}}, UNKNOWN_UPSTREAM_KEY),
         ({"plugins": "x"}, 'plugins: found "x", wanted a table'),
         ({"prot": 3}, "prot: unknown key; the nearest valid key is 'port'"),
         ({"upstreams": {"fast": {}}}, "upstreams.fast.base_url: missing, wanted a string"),
@@ -177,6 +182,15 @@ def test_a_config_cannot_be_changed() -> None:
             setattr(config, name, 1)
     with pytest.raises(TypeError):
         config.models["n"] = config.models["m"]  # type: ignore[index]
+
+
+def test_a_config_can_be_copied_and_sent_to_another_process() -> None:
+    config = ProxyConfig(environ={}, models={"m": ModelConfig(id="m", params={"a": [1]})}, upstream_api_key="k")
+    for twin in (pickle.loads(pickle.dumps(config)), copy.deepcopy(config)):  # noqa: S301 - our own bytes
+        assert twin == config
+        assert twin.models["m"] is not config.models["m"]
+        with pytest.raises(TypeError):
+            twin.models["n"] = 1  # type: ignore[index]
 
 
 def test_positional_arguments_are_refused() -> None:

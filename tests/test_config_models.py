@@ -187,6 +187,10 @@ def test_header_names_are_kept_in_lower_case() -> None:
             {"forward_headers": ["Authorization"]},
             ".forward_headers: found 'authorization', wanted other headers (set forward_authorization instead)",
         ),
+        (
+            {"forward_headers": ["connection"]},
+            '.forward_headers: found "connection", wanted a header that is not part of the connection\'s framing',
+        ),
         ({"proxy": "http://p"}, ".proxy: needs transport = \"httpx\", found 'own'"),
         (
             {"proxy": "ftp://u:hidden@p", "transport": "httpx"},

@@ -152,9 +152,7 @@ class _Parts:
     ) -> None:
         configs = plugin_configs(registry, config.plugins.tables)
         self.log = log
-        self.app = App(
-            version=__version__, session_store=_session_store(registry, configs), settings=config.public()
-        )
+        self.app = App(version=__version__, session_store=_session_store(registry, configs), settings=config.public())
         for value in configs.values():
             self.app.set_config(value)
         self.handlers = _handlers(make_upstreams(config, transport), config, registry, configs, default_handler)
@@ -239,7 +237,11 @@ def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
 
 
 def _handlers(
-    upstreams: Sequence[Handler], config: ProxyConfig, registry: Registry, configs: dict[str, Any], default_handler: Handler | None
+    upstreams: Sequence[Handler],
+    config: ProxyConfig,
+    registry: Registry,
+    configs: dict[str, Any],
+    default_handler: Handler | None,
 ) -> dict[str, Handler]:
     named: list[tuple[str, Handler]] = [("chatproxy", handler) for handler in upstreams]
     named.append(("chatproxy", DemoHandler()))

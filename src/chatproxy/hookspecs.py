@@ -148,8 +148,7 @@ def lifespan(app: App) -> AbstractAsyncContextManager[None] | None:
         @asynccontextmanager
         async def lifespan(app):
             async with Pool(app.config(Config).url) as pool:
-                app.provide(pool)
-                yield
+                yield app.provide(pool)
     """
 
 
@@ -259,9 +258,7 @@ async def transform_stream(
 
 
 @_spec(Kind.CHAIN_BACK)
-async def before_response(
-    ctx: RequestContext, request: ChatRequest, response: ChatResponse
-) -> ChatResponse | None:
+async def before_response(ctx: RequestContext, request: ChatRequest, response: ChatResponse) -> ChatResponse | None:
     """Called once for each buffered reply, in reverse order: change what the client gets.
 
     None means unchanged or changed in place; a returned response (or plain mapping) replaces it.

@@ -324,11 +324,18 @@ def cut_chunk() -> Script:
 
 
 def junk_after_reply(
-    junk: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", *, in_one_write: bool
+    junk: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", when: asyncio.Event | None = None
 ) -> Script:
-    """Answer well and go on sending: another reply by default."""
-    good = reply(b"good")
-    return raw(good + junk) if in_one_write else raw(good, junk)
+    """Answer well and go on sending, another reply by default: in the same write, or after the event."""
+    if when is None:
+        return raw(reply(b"good") + junk)
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(reply(b"good"))
+        await when.wait()
+        await exchange.send(junk)
+
+    return script
 
 
 def close_on_keep_alive(body: bytes = b"once") -> Script:

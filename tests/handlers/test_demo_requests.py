@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatproxy.errors import InvalidRequest
 from chatproxy.handlers.demo import DemoHandler
-from chatproxy.types import Stream
+from chatproxy.types import Reply, Stream
 from tests.handlers.conftest import Ask, chat_request, make_context
 from tests.handlers.shapes import read_chunks, read_completion
 
@@ -221,13 +221,13 @@ FIELDS = st.fixed_dictionaries(
 @given(fields=FIELDS)
 async def test_any_json_is_answered_or_refused(fields: dict[str, Any]) -> None:
     """Whatever a client sends, the demo model answers in shape or names the field at fault."""
-    refused: InvalidRequest | None = None
+    reply: Reply | InvalidRequest
     try:
         reply = await DemoHandler().execute(make_context(), chat_request(**fields))
     except InvalidRequest as error:
-        refused = error
-    if refused is not None:
-        assert re.split(r"[.\[]", str(refused.param))[0] in FIELD_NAMES
+        reply = error
+    if isinstance(reply, InvalidRequest):
+        assert re.split(r"[.\[]", str(reply.param))[0] in FIELD_NAMES
     elif isinstance(reply, Stream):
         read_chunks([event.data async for event in reply.events()])
     else:

@@ -110,7 +110,7 @@ async def test_response_is_an_ordinary_httpx_response() -> None:
     async with FaultUpstream(script) as upstream, Http1Transport() as transport:
         response = await transport.handle_async_request(post(upstream.url))
         assert isinstance(response, UpstreamResponse)
-        assert response.header_pairs[1:] == [(b"X-One", b"1"), (b"set-cookie", b"a"), (b"set-cookie", b"b")]
+        assert response.header_pairs[1:] == [(b"x-one", b"1"), (b"set-cookie", b"a"), (b"set-cookie", b"b")]
         assert response.headers.get_list("Set-Cookie") == ["a", "b"]
         assert response.reason_phrase == "OK"
         assert response.extensions == {}

@@ -216,6 +216,19 @@ async def test_closing_the_transport_ends_everything() -> None:
         await upstream.all_left()
 
 
+async def test_closing_the_transport_while_a_connection_opens_sends_nothing() -> None:
+    async with FaultUpstream(ok()) as upstream:
+        transport = Http1Transport()
+        opening = asyncio.create_task(exchange(transport, upstream.url))
+        await asyncio.sleep(0)
+        assert transport.stats() == (1, 0, 0)
+        await transport.aclose()
+        with pytest.raises(httpx.ConnectError, match="before a request could be sent"):
+            await opening
+        await upstream.all_left()
+        assert upstream.requests == []
+
+
 async def test_connection_refused_frees_its_slot() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed_soon:
         port = closed_soon.getsockname()[1]

@@ -79,6 +79,22 @@ async def test_refusing_first_address_does_not_stop_the_second(resolves_to: Any)
         assert await exchange(transport, f"http://upstream.test:{upstream.port}") == b"alive"
 
 
+async def test_only_the_first_of_several_good_addresses_is_kept(
+    resolves_to: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatproxy.handlers.transport.connect.STAGGER_S", 0.0)
+    async with FaultUpstream(ok(b"one"), host="0.0.0.0") as upstream, Http1Transport() as transport:
+        resolves_to("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
+        for _ in range(20):
+            response = await transport.handle_async_request(
+                lean_request("POST", httpx.URL(f"http://up.test:{upstream.port}"), [(b"connection", b"close")], b"", {})
+            )
+            await response.aclose()
+        await transport.aclose()
+        await upstream.all_left()
+        assert len(upstream.requests) == 20
+
+
 async def test_no_address_that_answers_is_a_connect_error(resolves_to: Any) -> None:
     async with FaultUpstream(ok()) as upstream, Http1Transport() as transport:
         resolves_to("127.0.0.2", "127.0.0.3")

@@ -154,7 +154,7 @@ JUNK = [
 @pytest.mark.parametrize("junk", JUNK)
 async def test_junk_in_the_same_write_drops_the_connection_but_not_the_reply(junk: bytes) -> None:
     async with (
-        FaultUpstream(junk_after_reply(junk, in_one_write=True), ok(b"next")) as upstream,
+        FaultUpstream(junk_after_reply(junk), ok(b"next")) as upstream,
         Http1Transport() as transport,
     ):
         assert await read(await transport.handle_async_request(post(upstream.url))) == b"good"
@@ -163,14 +163,30 @@ async def test_junk_in_the_same_write_drops_the_connection_but_not_the_reply(jun
 
 
 @pytest.mark.parametrize("junk", JUNK)
-async def test_junk_that_comes_later_never_becomes_the_next_reply(junk: bytes) -> None:
-    """Whether the junk is seen by the event loop or only by the check before the next request, it costs the socket."""
-    async with (
-        FaultUpstream(junk_after_reply(junk, in_one_write=False), ok(b"next")) as upstream,
-        Http1Transport() as transport,
-    ):
+async def test_junk_on_an_idle_connection_closes_it(junk: bytes) -> None:
+    later = asyncio.Event()
+    async with FaultUpstream(junk_after_reply(junk, later), ok(b"next")) as upstream, Http1Transport() as transport:
         assert await read(await transport.handle_async_request(post(upstream.url))) == b"good"
+        assert transport.stats().idle == 1
+        later.set()
         await upstream.all_left()
+        assert transport.stats().open == 0
+        assert await read(await transport.handle_async_request(post(upstream.url))) == b"next"
+
+
+@pytest.mark.parametrize("junk", JUNK)
+async def test_junk_that_only_the_kernel_has_seen_never_becomes_the_next_reply(junk: bytes) -> None:
+    """The next request comes in the moment the junk is sent, before the event loop could read it."""
+    later, has_sent = asyncio.Event(), asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await junk_after_reply(junk, later)(exchange)
+        has_sent.set()
+
+    async with FaultUpstream(script, ok(b"next")) as upstream, Http1Transport() as transport:
+        assert await read(await transport.handle_async_request(post(upstream.url))) == b"good"
+        later.set()
+        await has_sent.wait()
         assert await read(await transport.handle_async_request(post(upstream.url))) == b"next"
         assert upstream.accepted == 2
 

@@ -1,16 +1,14 @@
-"""Discovery, against real distributions in temporary directories on ``sys.path``."""
+"""Discovery of installed plugins, against real distributions."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
-from textwrap import dedent
 from types import ModuleType
 
 import pytest
@@ -21,6 +19,8 @@ from chatproxy.plugins.discovery import FoundPlugin, discover, installed_entry_p
 
 @dataclasses.dataclass
 class Choice:
+    """What `discover` wants to know; unlike the configuration it may contradict itself."""
+
     enabled: tuple[str, ...] | None = None
     disabled: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -29,47 +29,6 @@ class Choice:
 
 
 Install = Callable[..., Path]
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory of installed packages, first on ``sys.path``; what is imported from it is forgotten at the end."""
-    place = tmp_path / "site"
-    place.mkdir()
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(place))
-    yield place
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def install(site: Path) -> Install:
-    """Writes a distribution; its module leaves a file ``<module>.ran`` when its top level runs."""
-
-    def write(
-        name: str,
-        source: str = "",
-        *,
-        module: str | None = None,
-        distribution: str | None = None,
-        version: str = "1.2",
-        where: Path = site,
-        entry_points: str | None = None,
-    ) -> Path:
-        module = module or f"cpx_{name.replace('-', '_')}"
-        distribution = distribution or f"cpx-{name}"
-        marker = where / f"{module}.ran"
-        first = f"open({str(marker)!r}, 'w').close()\n"
-        (where / f"{module.partition(':')[0]}.py").write_text(first + dedent(source))
-        info = where / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(entry_points or f"[chatproxy]\n{name} = {module}\n")
-        return marker
-
-    return write
 
 
 def by_name(found: list[FoundPlugin]) -> dict[str, FoundPlugin]:
@@ -116,11 +75,15 @@ def test_plugins_come_sorted_by_name_then_load_then_code(install: Install, site:
         pytest.param(Choice(disabled=("alpha",)), {"alpha": "disabled", "beta": "loaded"}, id="disabled"),
         pytest.param(Choice(enabled=("beta",)), {"alpha": "ignored", "beta": "loaded"}, id="not on the allow-list"),
         pytest.param(
-            Choice(enabled=("alpha", "beta"), disabled=("alpha",)), {"alpha": "disabled", "beta": "loaded"}, id="both"
+            Choice(enabled=("alpha", "beta"), disabled=("alpha",)),
+            {"alpha": "disabled", "beta": "loaded"},
+            id="both",
         ),
         pytest.param(Choice(disabled_all=True), {"alpha": "disabled", "beta": "disabled"}, id="all disabled"),
         pytest.param(
-            Choice(enabled=("beta",), disabled_all=True), {"alpha": "disabled", "beta": "disabled"}, id="all, enabled"
+            Choice(enabled=("beta",), disabled_all=True),
+            {"alpha": "disabled", "beta": "disabled"},
+            id="all, enabled",
         ),
         pytest.param(Choice(enabled=()), {"alpha": "ignored", "beta": "ignored"}, id="empty allow-list"),
     ],
@@ -233,9 +196,18 @@ def test_wanted_plugin_that_fails_stops_the_start(install: Install, choice: Choi
     ("choice", "message"),
     [
         (Choice(required=("ghost",)), "plugin 'ghost' is in [plugins] required, but not installed"),
-        (Choice(enabled=("ghost",)), "plugin 'ghost' is in [plugins] enabled, but not installed; there are: alpha"),
-        (Choice(required=("alpha",), disabled=("alpha",)), "plugin 'alpha' is in [plugins] required, but disabled"),
-        (Choice(required=("alpha",), disabled_all=True), "plugin 'alpha' is in [plugins] required, but disabled"),
+        (
+            Choice(enabled=("ghost",)),
+            "plugin 'ghost' is in [plugins] enabled, but not installed; there are: alpha",
+        ),
+        (
+            Choice(required=("alpha",), disabled=("alpha",)),
+            "plugin 'alpha' is in [plugins] required, but disabled",
+        ),
+        (
+            Choice(required=("alpha",), disabled_all=True),
+            "plugin 'alpha' is in [plugins] required, but disabled",
+        ),
         (Choice(required=("alpha",), enabled=()), "plugin 'alpha' is in [plugins] required, but ignored"),
     ],
 )
@@ -333,124 +305,6 @@ def test_injected_entry_points_replace_the_installed_ones(install: Install, site
     (plugin,) = discover(Choice(), entry_points=points)
     assert (plugin.name, plugin.distribution, type(plugin.obj).__name__) == ("mine", None, "Plugin")
     assert plugin.location == f"{site / 'cpx_handmade.py'}:1"
-
-
-LOADS = [
-    pytest.param("cpx_m", "cpx_m", "module", id="module"),
-    pytest.param("chatproxy_cpxm", "cpxm", "module", id="module by convention"),
-    pytest.param("cpx_m:plain", "plain", "module", id="object"),
-    pytest.param("cpx_m:AuditTrail", "audit_trail", "module", id="class"),
-    pytest.param("cpx_m:named", "chosen", "module", id="object with a name"),
-    pytest.param("{site}/cpx_m.py", "cpx_m", "file", id="file"),
-    pytest.param("{site}/named-file.py", "from-attribute", "file", id="file with a name"),
-]
-
-
-@pytest.mark.parametrize(("item", "name", "origin"), LOADS)
-def test_load_item_is_loaded_and_named(site: Path, item: str, name: str, origin: str) -> None:
-    source = """
-    class AuditTrail: ...
-    class Named: chatproxy_name = "chosen"
-    plain, named = AuditTrail(), Named()
-    """
-    (site / "cpx_m.py").write_text(dedent(source))
-    (site / "chatproxy_cpxm.py").write_text("")
-    (site / "named-file.py").write_text("chatproxy_name = 'from-attribute'")
-    (plugin,) = discover(Choice(load=(item.format(site=site),)))
-    assert (plugin.name, plugin.origin, plugin.status) == (name, origin, "loaded")
-    assert plugin.location is not None
-    assert plugin.location.startswith(str(site))
-
-
-@pytest.mark.parametrize(
-    ("item", "message"),
-    [
-        ("cpx_gone", "plugin 'cpx_gone' failed to load: ModuleNotFoundError"),
-        ("{site}/gone.py", "failed to load: FileNotFoundError"),
-        ("{site}/raises.py", r"failed to load: RuntimeError: no \({site}/raises.py:2\)"),
-        ("{site}/Bad.Name.py", "the name 'Bad.Name' must match .*; set 'chatproxy_name' on it"),
-        ("some/where:thing", "is none of: package.module, package.module:object, path of a .py file"),
-        ("", "is none of: package.module"),
-    ],
-)
-def test_load_item_that_fails_stops_the_start(site: Path, item: str, message: str) -> None:
-    (site / "raises.py").write_text("x = 1\nraise RuntimeError('no')")
-    (site / "Bad.Name.py").write_text("")
-    with pytest.raises(PluginError, match=message.format(site=site)):
-        discover(Choice(load=(item.format(site=site),)))
-    assert "chatproxy_file_raises" not in sys.modules
-
-
-def test_file_plugin_has_a_module_of_its_own_that_pickles(site: Path) -> None:
-    source = "import dataclasses\n@dataclasses.dataclass\nclass Turn:\n    text: str\n"
-    (site / "cpx_data.py").write_text(source)
-    (plugin,) = discover(Choice(load=(f"{site}/cpx_data.py",)))
-    assert plugin.obj is sys.modules["chatproxy_file_cpx_data"]
-    assert "cpx_data" not in sys.modules
-    turn = plugin.obj.Turn("hi")
-    assert pickle.loads(pickle.dumps(turn)) == turn  # noqa: S301 - made one line above
-
-
-def test_two_applications_get_modules_of_their_own_from_one_file(site: Path) -> None:
-    (site / "cpx_state.py").write_text("seen = []")
-    choice = Choice(load=(f"{site}/cpx_state.py",))
-    (first,), (second,) = discover(choice), discover(choice)
-    assert first.obj is not second.obj
-    assert (first.name, second.name) == ("cpx_state", "cpx_state")
-
-
-class HTTPAudit:
-    """A plugin passed as a class or an instance."""
-
-
-class Named:
-    chatproxy_name = "own-name"
-
-
-class NeedsUrl:
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-
-class Explodes:
-    def __init__(self) -> None:
-        raise TypeError("inside")
-
-
-def test_objects_in_code_are_named_by_class_module_or_attribute() -> None:
-    instance = HTTPAudit()
-    found = discover(Choice(), extra=[instance, Named, ModuleType("some.chatproxy_deep"), NeedsUrl("u")])
-    assert [plugin.name for plugin in found] == ["http_audit", "own-name", "deep", "needs_url"]
-    assert found[0].obj is instance
-    assert isinstance(found[1].obj, Named)
-    line = Path(__file__).read_text().split("\n").index("class HTTPAudit:") + 1
-    assert found[0].location == f"{__file__}:{line}"
-
-
-def test_second_object_of_one_class_is_refused_with_the_remedy() -> None:
-    with pytest.raises(PluginError, match=r"two plugins are named 'http_audit': code .* attribute 'chatproxy_name'"):
-        discover(Choice(), extra=[HTTPAudit(), HTTPAudit()])
-
-
-def test_code_cannot_take_the_name_of_a_loaded_plugin(install: Install) -> None:
-    install("own-name", module="cpx_own")
-    with pytest.raises(PluginError, match=r"two plugins are named 'own-name': entry point \(cpx-own-name, .* and code"):
-        discover(Choice(), extra=[Named()])
-    found = discover(Choice(disabled=("own-name",)), extra=[Named()])
-    assert [(plugin.origin, plugin.status) for plugin in found] == [("entry point", "disabled"), ("code", "loaded")]
-
-
-@pytest.mark.parametrize(
-    ("plugin", "message"),
-    [
-        (NeedsUrl, "class NeedsUrl cannot be made without arguments; pass an instance"),
-        (Explodes, "plugin 'Explodes': TypeError: inside .*test_discovery.py"),
-        (None, "found None"),
-    ],
-)
-def test_object_in_code_that_cannot_be_used_is_refused(plugin: object, message: str) -> None:
-    with pytest.raises(PluginError, match=message):
-        discover(Choice(), extra=[plugin])
 
 
 def test_class_entry_point_is_made_without_arguments(install: Install) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -70,6 +71,12 @@ class Program:
                 self.connect().close()
             except (ConnectionRefusedError, ConnectionResetError):
                 return
+
+    def wait_log(self, pattern: str) -> re.Match[str]:
+        """Wait until its log has what `pattern` finds."""
+        while (found := re.search(pattern, self.log)) is None:
+            assert self.process.poll() is None, self.log
+        return found
 
     def signal(self, number: int) -> None:
         """Send a signal."""

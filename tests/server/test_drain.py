@@ -173,5 +173,4 @@ async def test_shutdown_that_hangs_is_cut(caplog: pytest.LogCaptureFixture) -> N
 async def test_address_that_is_taken_is_said_before_the_start(serve_tiny: ServeTiny) -> None:
     async with serve_tiny() as running:
         with pytest.raises(StartupError, match=f"cannot listen on 127.0.0.1:{running.port}: .*in use"):
-            server = Server(running.gateway, running.gateway, ServerOptions(port=running.port))
-            await server.start()
+            Server(running.gateway, running.gateway, ServerOptions(port=running.port))

@@ -1,6 +1,5 @@
 """One server process: its signals, its exit codes, and what it does without descriptors."""
 
-import re
 import signal
 import socket
 import time
@@ -86,10 +85,8 @@ def test_process_without_free_descriptors_waits_quietly_and_recovers(start_progr
     clients = [program.connect() for _ in range(80)]
     for client in clients:
         client.sendall(GET)
-    again = re.compile(r"Too many open files \((\d+) more times")
-    while (found := again.search(program.log)) is None:
-        assert program.process.poll() is None
-    assert int(found[1]) <= 20, "accepting is tried about ten times a second, and never spins"
+    again = program.wait_log(r"Too many open files \((\d+) more times")
+    assert int(again[1]) <= 20, "accepting is tried about ten times a second, and never spins"
     lines = program.log.count("\n")
     assert lines <= 2 + (time.monotonic() - started)
     while clients:
@@ -108,8 +105,7 @@ def test_most_connections_make_the_next_one_wait(start_program: StartProgram, lo
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
     waiting = program.connect()
     waiting.sendall(GET)
-    while "5 connections are open" not in program.log:
-        assert program.process.poll() is None
+    program.wait_log("5 connections are open")
     first.pop().close()
     assert waiting.recv(65_536).startswith(b"HTTP/1.1 200 ")
     for client in [waiting, *first]:

@@ -114,7 +114,8 @@ async def test_bad_head_is_refused_before_the_application(
 
 
 @pytest.mark.parametrize(
-    "host", [b"a", b"a.example:8080", b"my_service:80", b"127.0.0.1", b"[::1]:8765", b"[::1]", b"xn--bcher-kva.example."]
+    "host",
+    [b"a", b"a.example:8080", b"my_service:80", b"127.0.0.1", b"[::1]:8765", b"[::1]", b"xn--bcher-kva.example."],
 )
 async def test_proper_host_is_served(serve_tiny: ServeTiny, host: bytes) -> None:
     async with serve_tiny() as running:
@@ -163,7 +164,9 @@ async def test_body_over_the_limit_is_refused_before_it_is_read(serve_tiny: Serv
     async with serve_tiny(max_body_bytes=limit) as running:
         client = await running.connect()
         if chunked:
-            client.writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n%b\r\n" % (b"x" * 4096) * 5_000)
+            client.writer.write(
+                POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n%b\r\n" % (b"x" * 4096) * 5_000
+            )
         else:
             client.writer.write(POST + b"Content-Length: 20000000\r\n\r\n" + b"x" * 20_000_000)
         assert_refused(await client.read_to_end(), 413)

@@ -148,7 +148,6 @@ def test_failed_renewal_keeps_the_old_workers(start_program: StartProgram, tmp_p
     before = {worker.pid for worker in workers_of(program)}
     (tmp_path / "fail").touch()
     program.signal(signal.SIGHUP)
-    while "the old workers stay" not in program.log:
-        assert program.process.poll() is None
+    program.wait_log("the old workers stay")
     assert {worker.pid for worker in workers_of(program)} == before
     assert pids_that_answer(program) <= before

@@ -36,13 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartupError as exc:
         complain([str(exc)])
         return 1
-    except SystemExit as stop:  # argparse ends this way
-        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except SystemExit as stop:  # argparse ends this way, and so may a plugin's command
+        return _code_of(stop)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _code_of(stop: SystemExit) -> int:
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    complain([str(stop.code)])
+    return 1
 
 
 def _run(arguments: list[str]) -> int:

@@ -67,14 +67,6 @@ class Launch:
         config = self.config()
         return config, Registry(discover(config.plugins), config.plugins)
 
-    def app(self) -> ChatproxyApp:
-        """Put the application together.
-
-        Raises:
-            StartupError: the configuration or a plugin is wrong.
-        """
-        return create_app(self.config(), demo=self.is_demo)
-
 
 def build(launch: Launch) -> tuple[ChatproxyApp, Drainable]:
     """Make the application of a worker process, with its logging."""

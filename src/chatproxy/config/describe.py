@@ -56,8 +56,6 @@ def suggestion(name: str, known: Collection[str], noun: str) -> str:
     near = nearest(name, known)
     if near is not None:
         return f"the nearest {noun} is {near!r}"
-    if not known:
-        return f"there is no {noun}"
     return f"every {noun}: {', '.join(sorted(known))}"
 
 

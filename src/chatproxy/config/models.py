@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -119,10 +120,9 @@ def find_model(models: Mapping[str, ModelConfig], name: str) -> tuple[ModelConfi
 
 def _match(glob: str, name: str) -> tuple[str, ...] | None:
     """What each ``*`` stands for; linear in the name's length."""
-    first, *others = glob.split("*")
-    if not others:
+    if "*" not in glob:
         return () if glob == name else None
-    *middle, last = others
+    first, middle, last = _parts(glob)
     at, end = len(first), len(name) - len(last)
     if at > end or not (name.startswith(first) and name.endswith(last)):
         return None
@@ -134,6 +134,13 @@ def _match(glob: str, name: str) -> tuple[str, ...] | None:
         stars.append(name[at:place])
         at = place + len(part)
     return (*stars, name[at:end])
+
+
+@functools.lru_cache(maxsize=1024)
+def _parts(glob: str) -> tuple[str, tuple[str, ...], str]:
+    """What stands before the first ``*``, between two, and after the last."""
+    first, *middle, last = glob.split("*")
+    return first, tuple(middle), last
 
 
 def _substitute(upstream_model: str | None, stars: tuple[str, ...], name: str) -> str:

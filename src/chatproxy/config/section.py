@@ -150,6 +150,13 @@ class Section:
         for name, value in values.items():
             object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = vars(self).items()
+        return {name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.set_fields(**state)
+
     def __repr__(self) -> str:
         shown = (f"{name}={self._shown(item)}" for name, item in self.fields_.items() if self._is_changed(item))
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -33,8 +33,9 @@ class ProxyPlugin:
         """Called before the model: change ``params`` in place, or return a mapping to replace it."""
 
     async def after_request_async(self, params: Any, response: Any) -> None:
-        """Called in the background with the whole response; after a stream too, unless there is
-        `after_stream_async`.
+        """Called in the background with the whole response.
+
+        After a stream too, with the response put together, unless the class has `after_stream_async`.
         """
 
     async def after_stream_async(self, params: Any, response: Any, events: list[Any]) -> None:

@@ -266,7 +266,9 @@ class _Execution:
             raise
         except Exception as exc:
             logger.exception("handler %r failed", self._handler.name, extra={"request_id": self._ctx.request_id})
-            raise UpstreamError(f"The handler '{self._handler.name}' failed.", status=500, code="handler_failed") from exc
+            raise UpstreamError(
+                f"The handler '{self._handler.name}' failed.", status=500, code="handler_failed"
+            ) from exc
         if not isinstance(reply, Completed | Stream):
             found = type(reply).__name__
             logger.error("handler %r returned %s, wanted Completed or Stream", self._handler.name, found)

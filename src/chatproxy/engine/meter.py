@@ -36,8 +36,6 @@ class _Chunk(msgspec.Struct):
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-
-
 class Meter:
     """An async iterator over lists of whole frames of a stream, without ``[DONE]``.
 

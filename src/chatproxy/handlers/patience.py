@@ -62,8 +62,13 @@ class Patience:
 
     def alive(self) -> None:
         """The upstream gave something that counts; the next wait starts anew."""
-        self._began = True
         self._quiet_since = self._loop.time()
+        if not self._began:
+            self._began = True
+            limits = self._deadlines
+            if limits.idle_s is not None and (limits.first_byte_s is None or limits.idle_s < limits.first_byte_s):
+                self.stop()  # a timer that is armed may only be too early, never too late
+                self._arm()
 
     def resume(self, waited_from: float) -> None:
         """The consumer took its time; it does not count as the upstream's."""

@@ -158,9 +158,7 @@ class UpstreamHandler:
             pairs.append((b"tracestate", ctx.tracestate.encode("latin-1")))
         given = ctx.headers
         pairs.append((HOPS_HEADER, _next_hop(given.first(HOPS_HEADER))))
-        for name in self._forwarded:
-            if (value := given.first(name)) is not None:
-                pairs.append((name, value))
+        pairs.extend((name, value) for name in self._forwarded if (value := given.first(name)) is not None)
         if self._target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
             pairs = [pair for pair in pairs if pair[0] != b"authorization"]
             pairs.append((b"authorization", own))
@@ -214,9 +212,7 @@ class UpstreamHandler:
         excerpt = self._redactor.excerpt(body)
         return UpstreamStatus(f"The upstream answered {status}: {excerpt}", status=status, headers=headers)
 
-    async def _read(
-        self, response: Any, decoder: Decoder, patience: Patience, *, excerpt_only: bool = False
-    ) -> bytes:
+    async def _read(self, response: Any, decoder: Decoder, patience: Patience, *, excerpt_only: bool = False) -> bytes:
         """Read a body under the size limit; the beginning of it where only an excerpt is wanted."""
         stream, parts, size = response.stream, [], 0
         iterator = stream.__aiter__()
@@ -260,7 +256,17 @@ class UpstreamHandler:
 class _Chunks:
     """The bytes of an upstream's event stream, under its deadlines."""
 
-    __slots__ = ("_decoder", "_handler", "_in_comment", "_iterator", "_last", "_left_at", "_patience", "_quiet", "_response")
+    __slots__ = (
+        "_decoder",
+        "_handler",
+        "_in_comment",
+        "_iterator",
+        "_last",
+        "_left_at",
+        "_patience",
+        "_quiet",
+        "_response",
+    )
 
     def __init__(self, handler: UpstreamHandler, response: Any, decoder: Decoder, patience: Patience) -> None:
         self._handler = handler

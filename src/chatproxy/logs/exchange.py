@@ -14,7 +14,7 @@ import msgspec
 
 from chatproxy.logs.lines import Stamp, TextLines, escape_json, one_line
 from chatproxy.logs.redaction import secrets_of_process
-from chatproxy.logs.setup import FLUSH_LIMIT_S, LogFormat, level_number, lines_for
+from chatproxy.logs.setup import FLUSH_LIMIT_S, LogFormat, level_number, lines_for, lost_lines
 from chatproxy.logs.sink import FLUSH_BYTES, LineBuffer, Sink, TextStream
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.usage import Usage
@@ -82,7 +82,7 @@ class ExchangeLog:
         self._clean = secrets.clean
         self._clean_short = secrets.clean_short
         self._stamp = Stamp()
-        self._buffer = LineBuffer(Sink(stream))
+        self._buffer = LineBuffer(Sink(stream), self._loss)
         self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
         self._arm_from = 0.0
@@ -111,18 +111,13 @@ class ExchangeLog:
     def flush(self) -> None:
         """Write now what the stream takes; the rest is tried again later."""
         self._blocked = not self._buffer.flush()
-        if self._buffer.dropped and not self._blocked:
-            lost, self._buffer.dropped = self._buffer.dropped, 0
-            self._buffer.put(self._loss(lost))
-            self._blocked = not self._buffer.flush()
 
     def close(self) -> None:
         """Write what waits, at most for a second, and give the stream's descriptor back."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if self._buffer.flush_within(FLUSH_LIMIT_S):
-            self.flush()
+        self._timer, self._arm_from, self._blocked = None, 0.0, False
+        self._buffer.flush_within(FLUSH_LIMIT_S)
         self._buffer.sink.close()
 
     def _arm(self, now: float) -> None:
@@ -183,18 +178,11 @@ class ExchangeLog:
         )
 
     def _loss(self, lost: int) -> bytes:
-        now = time.time()
-        message = f"{lost} log lines were lost: the stream did not take them"
+        now, message = time.time(), lost_lines(lost)
         if self._text is not None:
             return self._text.put("warning", now, message)
-        fields = {
-            "ts": self._stamp.of(now),
-            "level": "warning",
-            "event": "lines_lost",
-            "lost": lost,
-            "message": message,
-        }
-        return _encode(fields) + b"\n"
+        ts = self._stamp.of(now)
+        return _encode({"ts": ts, "level": "warning", "event": "lines_lost", "lost": lost, "message": message}) + b"\n"
 
 
 def describe(line: ExchangeLine) -> str:

@@ -20,21 +20,23 @@ _MIN_SECRET = 4
 _MEMO_SIZE = 2_048
 _MEMO_TEXT = 256
 
-_WHOLE = r"[\w-]*(?:authorization|cookie)|openai-organization|openai-project"
-_KEY = r"[\w-]*(?:api[-_]?key|access[-_]token|security[-_]token|auth[-_]token|password)"
-_NAME = re.compile(rf"(?:{_WHOLE}|{_KEY})", re.IGNORECASE)
-_QUOTED = re.compile(rf"""(['"](?:{_WHOLE}|{_KEY})['"]\s*[:=,]\s*b?(['"]))(?:\\.|(?!\2).)*""", re.IGNORECASE)
-_HEADER = re.compile(rf"""((?<![\w-])(?:{_WHOLE})\s*[:=]\s*b?['"]?)[^\r\n'"]+""", re.IGNORECASE)
-_VALUE = re.compile(
-    rf"""((?<![\w-])(?:{_KEY})\s*[:=]\s*b?['"]?)(?:(?=\S*\d)[^\s"',;&]{{6,}}|[^\s"',;&]{{20,}})""", re.IGNORECASE
+_HEADERS = "|".join(map(re.escape, sorted({*SECRET_HEADERS, "set-cookie"}, key=len, reverse=True)))
+_KEYS = r"[\w-]*(?:api[-_]?key|access[-_]token|security[-_]token|auth[-_]token|password|authorization|cookie)"
+_NAME = re.compile(rf"{_HEADERS}|{_KEYS}", re.IGNORECASE)
+_QUOTED = re.compile(rf"""(['"](?:{_HEADERS}|{_KEYS})['"]\s*[:=,]\s*b?(['"]))(?:\\.|(?!\2).)*""", re.IGNORECASE)
+_HEADER = re.compile(rf"""((?<![\w-])(?:{_HEADERS})\s*[:=]\s*(?:b?['"])?)[^\r\n'"]+""", re.IGNORECASE)
+# A message of ours may say "api_key: found …"; what is hidden has a digit, or is too long for a word.
+_KEY = re.compile(
+    rf"""((?<![\w-]){_KEYS}\s*[:=]\s*(?:b?['"])?)(?:(?=\S*\d)[^\s"',;&]{{6,}}|[^\s"',;&]{{20,}})""", re.IGNORECASE
 )
 _BEARER = re.compile(r"(\bbearer\s+)[\w.~+/*-]{4,}=*", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(?:(?:sk|pk|rk|cp|xai|gsk|hf|ghp|gho|xox[a-z])[-_][\w.~+/*-]{6,}|AIza[\w-]{16,})=*")
 _USERINFO = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F-]{1,64}").fullmatch
 # One of these, in lower case, is in every text that a pattern can match; looking for them is much cheaper.
-_MARKERS = ("k-", "k_", "p-", "p_", "i-", "i_", "f-", "f_", "o-", "o_", "xox", "aiza", "bearer", "key", "token", "auth",
-            "cookie", "password", "openai", "://")  # fmt: skip
+_MARKERS = ["k-", "k_", "p-", "p_", "i-", "i_", "f-", "f_", "o-", "o_", "xox", "aiza", "bearer", "key", "token", "auth",
+            "cookie", "password", "://"]  # fmt: skip
+_MARKERS += sorted(name for name in SECRET_HEADERS if not any(marker in name for marker in _MARKERS))
 
 
 class Secrets(logging.Filter):
@@ -108,7 +110,7 @@ class Secrets(logging.Filter):
 def _patterns(text: str) -> str:
     text = _QUOTED.sub(rf"\1{HIDDEN}", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
-    text = _VALUE.sub(rf"\1{HIDDEN}", text)
+    text = _KEY.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     return _TOKEN.sub(HIDDEN, text)

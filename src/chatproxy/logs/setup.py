@@ -34,7 +34,7 @@ def setup_logging(log_format: LogFormat, log_level: str, stream: TextStream | No
     """
     level = level_number(log_level)
     stream = sys.stderr if stream is None else stream
-    handler = LineHandler(lines_for(log_format, stream), LineBuffer(Sink(stream)))
+    handler = LineHandler(lines_for(log_format, stream), Sink(stream))
     root = logging.getLogger()
     for name in (*_OURS, *_LIBRARIES):
         logger = logging.getLogger(name)
@@ -81,20 +81,17 @@ def _is_terminal(stream: TextStream) -> bool:
 class LineHandler(logging.Handler):
     """Writes records as lines; a stream that takes no more costs lines, never time."""
 
-    def __init__(self, lines: JsonLines | TextLines, buffer: LineBuffer) -> None:
+    def __init__(self, lines: JsonLines | TextLines, sink: Sink) -> None:
         super().__init__()
         self._lines = lines
-        self._buffer = buffer
+        self._buffer = LineBuffer(sink, lambda lost: lines.line(_note(lost_lines(lost))))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, and before it how many were lost since the last."""
+        """Write one record."""
         try:
             line = self._lines.line(record)
         except Exception as exc:  # noqa: BLE001 - whatever objects were logged, logging must not raise
             line = self._lines.line(_note(f"a record of {record.name} cannot be written: {type(exc).__name__}"))
-        if self._buffer.dropped and self._buffer.flush():
-            lost, self._buffer.dropped = self._buffer.dropped, 0
-            self._buffer.put(self._lines.line(_note(f"{lost} log lines were lost: the stream did not take them")))
         self._buffer.put(line)
         self._buffer.flush()
 
@@ -109,6 +106,7 @@ class LineHandler(logging.Handler):
     def close(self) -> None:
         """Give the stream's descriptor back."""
         self.flush()
+        self._buffer.waiting.clear()
         self._buffer.sink.close()
         super().close()
 
@@ -121,6 +119,11 @@ def _replace(logger: logging.Logger, handler: LineHandler, *, keep_others: bool)
                 found.close()
     if not logger.handlers:
         logger.addHandler(handler)
+
+
+def lost_lines(count: int) -> str:
+    """The message about lines that were lost."""
+    return f"{count} log lines were lost: the stream did not take them"
 
 
 def _note(message: str) -> logging.LogRecord:

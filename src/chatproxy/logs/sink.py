@@ -14,6 +14,7 @@ import os
 import select
 import stat
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 FLUSH_BYTES = 65_536
@@ -105,7 +106,7 @@ class Sink:
         try:
             self._stream.write(bytes(data).decode())
             self._stream.flush()
-        except ValueError as exc:
+        except (AttributeError, ValueError) as exc:  # closed; or `sys.stderr` is None, as without a descriptor 2
             raise OSError(str(exc)) from exc
         return len(data)
 
@@ -118,19 +119,24 @@ def _whole_lines(data: memoryview) -> int:
 
 
 class LineBuffer:
-    """Lines that wait for the sink: bounded, and what finds no room is counted.
+    """Lines that wait for the sink: bounded; what is lost is counted, and said as soon as the sink takes lines again.
+
+    Args:
+        loss: makes the line that says how many were lost.
 
     Attributes:
         waiting: the lines; whoever adds to it directly keeps to `has_room`.
-        dropped: lines lost since the owner last reset it.
+        dropped: lines lost and not yet reported.
     """
 
-    def __init__(self, sink: Sink, *, most_bytes: int = BACKLOG_BYTES) -> None:
+    def __init__(self, sink: Sink, loss: Callable[[int], bytes], *, most_bytes: int = BACKLOG_BYTES) -> None:
         self.sink = sink
         self.waiting = bytearray()
         self.dropped = 0
+        self._loss = loss
         self._most_bytes = most_bytes
         self._last_byte = _NEWLINE
+        self._healthy = True
 
     @property
     def has_room(self) -> bool:
@@ -145,27 +151,37 @@ class LineBuffer:
             self.dropped += 1
 
     def flush(self) -> bool:
-        """Write what the sink takes now; whether nothing is left. Where the stream is broken, all is dropped."""
-        if not self.waiting:
-            return True
-        done = 0
-        if self._last_byte != _NEWLINE and not self.waiting.startswith(b"\n"):
-            self.waiting[:0] = b"\n"  # a full disk cut the last line; the next one must not continue it
-        try:
-            with memoryview(self.waiting) as view:
-                while done < len(view) and (written := self.sink.write(view[done:])):
-                    done += written
-                    self._last_byte = view[done - 1]
-        except OSError:
-            self.dropped += self.waiting.count(b"\n", done or self.waiting.startswith(b"\n"))
-            done = len(self.waiting)
-        del self.waiting[:done]
+        """Write what the sink takes now; whether nothing is left. Where the sink is broken, all is dropped."""
+        if self._write() and self.dropped and self._healthy:
+            lost, self.dropped = self.dropped, 0
+            self.waiting += self._loss(lost)
+            self._write()
+            if self.dropped:  # the report itself was lost
+                self.dropped = lost
         return not self.waiting
 
     def flush_within(self, limit_s: float) -> bool:
         """As `flush`, waiting for the sink at most this long; for the end of a process only."""
         deadline = time.monotonic() + limit_s
         while not self.flush():
-            if not self.sink.wait(max(0.0, deadline - time.monotonic())):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not self.sink.wait(left_s):
                 return False
         return True
+
+    def _write(self) -> bool:
+        done = 0
+        if self.waiting and self._last_byte != _NEWLINE and not self.waiting.startswith(b"\n"):
+            self.waiting[:0] = b"\n"  # a full disk cut the last line; the next one must not continue it
+        try:
+            with memoryview(self.waiting) as view:
+                while done < len(view) and (written := self.sink.write(view[done:])):
+                    done += written
+                    self._last_byte = view[done - 1]
+                    self._healthy = True
+        except OSError:
+            self._healthy = False
+            self.dropped += self.waiting.count(b"\n", done or self.waiting.startswith(b"\n"))
+            done = len(self.waiting)
+        del self.waiting[:done]
+        return not self.waiting

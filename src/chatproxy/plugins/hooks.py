@@ -135,9 +135,7 @@ class Hooks:
             layers.append(Layer(impl, transform, layers[-1] if layers else source, ctx.exchange))
         return layers
 
-    async def before_response(
-        self, ctx: RequestContext, request: ChatRequest, response: ChatResponse
-    ) -> ChatResponse:
+    async def before_response(self, ctx: RequestContext, request: ChatRequest, response: ChatResponse) -> ChatResponse:
         """The buffered reply as the plugins leave it; they are called in reverse order."""
         for impl in self._before_response:
             saved = None if impl.closed else response.encode()
@@ -199,5 +197,3 @@ class Hooks:
             return ChatRequest(result, layout=ctx.layout)
         impl.wrong_type(ctx.exchange, result, "a request")
         return request
-
-

@@ -187,5 +187,3 @@ def _shape(function: Any) -> str:
     if inspect.isasyncgenfunction(function):
         return "an async generator function"
     return "a coroutine function" if inspect.iscoroutinefunction(function) else "a plain function"
-
-

@@ -53,7 +53,9 @@ def unknown_keys(value: Any, table: Any, path: str) -> list[str]:
                 faults += unknown_keys(getattr(value, field), table[key], f"{path}.{key}")
         return faults
     if isinstance(value, Mapping) and isinstance(table, Mapping):
-        return [fault for key in table if key in value for fault in unknown_keys(value[key], table[key], f"{path}.{key}")]
+        return [
+            fault for key in table if key in value for fault in unknown_keys(value[key], table[key], f"{path}.{key}")
+        ]
     if isinstance(value, Sequence) and isinstance(table, Sequence) and not isinstance(value, str | bytes):
         pairs = zip(value, table, strict=False)
         return [fault for i, (v, t) in enumerate(pairs) for fault in unknown_keys(v, t, f"{path}[{i}]")]

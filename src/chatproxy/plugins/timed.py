@@ -9,9 +9,13 @@ grace time, not waited for.
 from __future__ import annotations
 
 import asyncio
+import logging
 import types
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Protocol
+
+logger = logging.getLogger("chatproxy.plugins")
 
 GRACE_S = 1.0
 
@@ -19,9 +23,14 @@ GRACE_S = 1.0
 class Steps(Protocol):
     """A coroutine, or one step of an async generator."""
 
-    def send(self, value: Any, /) -> Any: ...
-    def throw(self, error: BaseException, /) -> Any: ...
-    def close(self) -> None: ...
+    def send(self, value: Any, /) -> Any:
+        """Go on; returns what the event loop must wait for."""
+
+    def throw(self, error: BaseException, /) -> Any:
+        """Go on with an error."""
+
+    def close(self) -> None:
+        """End it where it stands."""
 
 
 class DeadlinePassedError(Exception):
@@ -35,7 +44,17 @@ class DeadlinePassedError(Exception):
 class Clock:
     """How much of its own time one call of a hook has left. Paused while the plugin waits for the core."""
 
-    __slots__ = ("_deadline_s", "_left_s", "_paused", "_started_at", "_task", "_timer", "fired", "grace_over")
+    __slots__ = (
+        "_deadline_s",
+        "_left_s",
+        "_paused",
+        "_started_at",
+        "_task",
+        "_timer",
+        "abandoned",
+        "fired",
+        "grace_over",
+    )
 
     def __init__(self, deadline_s: float | None) -> None:
         self._deadline_s = deadline_s
@@ -46,6 +65,7 @@ class Clock:
         self._started_at = 0.0
         self.fired = False
         self.grace_over = False
+        self.abandoned = False
 
     def reset(self) -> None:
         """Start over, for the next event of a stream."""
@@ -106,47 +126,53 @@ def finish(steps: Steps, waiting_for: Any, clock: Clock) -> Generator[Any, Any, 
         asyncio.CancelledError: somebody else cancelled the task.
     """
     task = asyncio.current_task()
-    if task is None:  # pragma: no cover - hooks are only called from tasks
+    if task is None:
         raise RuntimeError("a hook was called outside a task")
     cancelled_before = task.cancelling()
     try:
-        while True:
-            clock.arm(task)
-            try:
-                sent = yield waiting_for
-            except asyncio.CancelledError as exc:
-                if clock.grace_over:
-                    return _abandon(steps, task, clock)
-                clock.arm_grace(task)
-                waiting_for = steps.throw(exc)
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as exc:
-                waiting_for = steps.throw(exc)
-            else:
-                waiting_for = steps.send(sent)
-    except StopIteration as stop:
-        if clock.fired and task.uncancel() <= cancelled_before:
-            raise DeadlinePassedError(abandoned=False) from None
-        return stop.value
-    except DeadlinePassedError:
-        raise
+        result = yield from _drive(steps, waiting_for, clock, task)
     except BaseException as exc:
         if clock.fired and task.uncancel() <= cancelled_before:
-            raise DeadlinePassedError(abandoned=False) from exc
+            raise DeadlinePassedError(abandoned=clock.abandoned) from exc
         raise
+    else:
+        if clock.fired and task.uncancel() <= cancelled_before:
+            raise DeadlinePassedError(abandoned=False)
+        return result
     finally:
         clock.disarm()
 
 
+def _drive(steps: Steps, waiting_for: Any, clock: Clock, task: asyncio.Task[Any]) -> Generator[Any, Any, Any]:
+    """Pass futures up to the event loop and what comes of them down to ``steps``."""
+    while True:
+        clock.arm(task)
+        try:
+            sent = yield waiting_for
+        except GeneratorExit:
+            steps.close()
+            raise
+        except asyncio.CancelledError as exc:
+            if clock.grace_over:
+                _abandon(steps, task, clock)
+                raise
+            clock.arm_grace(task)
+            go_on: Callable[[], Any] = partial(steps.throw, exc)
+        except BaseException as exc:  # noqa: BLE001 - whatever the loop throws belongs to the plugin's code
+            go_on = partial(steps.throw, exc)
+        else:
+            go_on = partial(steps.send, sent)
+        try:
+            waiting_for = go_on()
+        except StopIteration as stop:
+            return stop.value
+
+
 def _abandon(steps: Steps, task: asyncio.Task[Any], clock: Clock) -> None:
+    """Give up on code that ignores its cancellation."""
+    clock.abandoned = True
     task.uncancel()  # the cancellation that ended the grace time
     try:
         steps.close()
-    except RuntimeError:  # it yields even while it is closed; nothing more can be done to it
-        clock.grace_over = True
-    if clock.fired:
-        task.uncancel()
-        raise DeadlinePassedError(abandoned=True)
-    raise asyncio.CancelledError
+    except RuntimeError:
+        logger.error("a plugin's coroutine cannot even be closed; it is left to the garbage collector")

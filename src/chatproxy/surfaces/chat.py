@@ -43,5 +43,3 @@ async def refuse_method(gateway: Gateway, scope: Scope, send: Send, allowed: str
         headers={"allow": allowed},
     )
     await send_error(send, gateway.engine.request_ids.next(), error)
-
-

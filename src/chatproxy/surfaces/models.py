@@ -43,9 +43,7 @@ def _model_of(scope: Any) -> str:
     return unquote(raw.decode("latin-1").partition("/models")[2].strip("/"))
 
 
-async def _serve(
-    gateway: Gateway, scope: Any, send: Any, work: Callable[[RequestContext], Awaitable[object]]
-) -> None:
+async def _serve(gateway: Gateway, scope: Any, send: Any, work: Callable[[RequestContext], Awaitable[object]]) -> None:
     """Answer a GET after authentication."""
     if scope["method"] not in {"GET", "HEAD"}:
         await refuse_method(gateway, scope, send, "GET")

@@ -123,9 +123,7 @@ def _chat(suffix: str) -> Operation:
         operation_id=f"create_chat_completion{suffix}",
         tags=["chat"],
         summary="Create a chat completion, buffered or streamed.",
-        request_body=RequestBody(
-            required=True, content={"application/json": OpenAPIMediaType(schema=_CHAT_REQUEST)}
-        ),
+        request_body=RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=_CHAT_REQUEST)}),
         responses={"200": completed, "default": _json("An error.", _ERROR)},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, cast
 
@@ -140,6 +140,7 @@ def make_app(
     handler: Handler | None = None,
     demo: bool = False,
     installed: bool = False,
+    plugin_settings: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Gateway:
     """A gateway whose upstream is scripted and whose environment is empty.
@@ -149,6 +150,7 @@ def make_app(
         upstream: None answers a short text to everything.
         config: None makes one of ``settings``, by `ProxyConfig`'s names.
         installed: also load the plugins installed in this environment.
+        plugin_settings: the table ``[plugins]``, for example ``{"redact": {"limit": 3}, "order": ["redact"]}``.
 
     Raises:
         ConfigError: the settings are wrong.
@@ -156,7 +158,8 @@ def make_app(
     """
     if config is None:
         environ = {} if installed else {"CHATPROXY_DISABLED_PLUGINS": "*"}
-        config = ProxyConfig(environ=environ, **{"log_level": "error", **settings})
+        values = {"log_level": "error", "plugins": dict(plugin_settings or {}), **settings}
+        config = ProxyConfig(environ=environ, **values)
     upstream = upstream if upstream is not None else ScriptedUpstream()
     adapted = [adapt_plugin(plugin) for plugin in plugins]
     return Gateway(create_app(config, adapted, handler=handler, demo=demo, transport=upstream), upstream)

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 async def chatproxy_gateway() -> AsyncIterator[Callable[..., Any]]:
-    """``await chatproxy_gateway(plugins=[…], …)``: an opened `Gateway`, closed when the test ends."""
+    """A function that opens a `Gateway` with the arguments of `make_app`; each is closed when the test ends."""
     from chatproxy.testing.app import make_app  # noqa: PLC0415 - only tests that use it pay for the import
 
     async with AsyncExitStack() as stack:

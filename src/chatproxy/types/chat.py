@@ -78,8 +78,10 @@ class ChatLayout:
             yield from _message(body, "messages", messages, (), index=0)
         for key, role, kind, rule in _TOP:
             value = body.get(key)
-            if value is not None:
-                yield from _texts(_Place(body, (), ((key, value),), kind, rule), role=role, index=0)
+            if isinstance(value, str) and rule is not _Rule.SCHEMA:
+                yield Text(body, (key,), role=role, kind=kind, index=0)
+            elif isinstance(value, dict | list):
+                yield from _texts(_place(value, (key,), kind, rule), role=role, index=0)
 
     def response_texts(self, body: Any) -> Iterator[Text]:
         """Texts of every choice's message."""
@@ -191,6 +193,10 @@ def _below(key: str | int, value: Any, path: Path, kind: TextKind, rule: _Rule) 
         rule is _Rule.SCHEMA and key in _SCHEMA_TEXTS and isinstance(value, list)
     ):
         rule = _Rule.ALL
+    return _place(value, path, kind, rule)
+
+
+def _place(value: Any, path: Path, kind: TextKind, rule: _Rule) -> _Place:
     if isinstance(value, list):
         return _Place(value, path, enumerate(value), kind, rule)
     items = [item for item in value.items() if rule is not _Rule.MESSAGE or item[0] in _KINDS]

@@ -102,6 +102,8 @@ class Http1Transport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.abort()
             raise
+        if not connection.is_open:
+            raise httpx.ConnectError(f"the connection to {target.origin} closed before a request could be sent")
         return connection
 
     async def _open(self, connection: Connection) -> None:

@@ -66,7 +66,7 @@ class ReplyReader:
     def ends_with_connection(self) -> bool:
         """Say whether the end of the connection is the end of this body: no length and no chunks were announced."""
         framing = {b"content-length", b"transfer-encoding"}
-        return self.has_head and not any(name.lower() in framing for name, _ in self.pairs)
+        return self.has_head and not any(name in framing for name, _ in self.pairs)
 
     def explain(self, error: Exception) -> str:
         """Say what was wrong with the reply, for the error that ``feed`` raised."""
@@ -80,9 +80,9 @@ class ReplyReader:
             raise ReplyFault("bytes follow the end of the reply")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a trailer, which nobody asked for, is dropped."""
+        """Keep a header, its name in lower case; a trailer, which nobody asked for, is dropped."""
         if not self.has_head:
-            self.pairs.append((name, value))
+            self.pairs.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Check the head as a whole."""

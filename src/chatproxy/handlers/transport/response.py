@@ -107,6 +107,7 @@ class ResponseStream(httpx.AsyncByteStream):
 class UpstreamResponse(httpx.Response):
     """An ``httpx.Response`` over raw header pairs, made without its constructor's work.
 
+    ``header_pairs`` are the headers in order, repeated ones too, names in lower case.
     ``headers``, ``extensions`` and ``history`` are made when first read. Relied on (httpx >=0.28.1, <1): ``Response``
     keeps its state in plain instance attributes, and those below may be class attributes until they are set.
     """
