@@ -37,7 +37,7 @@ class Plugin:
     def routes(config: Any) -> list[Any]:
         return ["static inside", config]
 
-    @hookimpl(provides=("redaction",), before=iter(["x"]))
+    @hookimpl(provides=("redaction",), before=["x"])
     @classmethod
     def config_type(cls) -> Any:
         return cls

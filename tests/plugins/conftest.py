@@ -14,10 +14,11 @@ Install = Callable[..., Path]
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory of installed packages, first on ``sys.path``; what is imported from it is forgotten at the end."""
+    """The only directory of installed packages on ``sys.path``; what is imported from it is forgotten at the end."""
     place = tmp_path / "site"
     place.mkdir()
     before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not any(Path(path).glob("*.dist-info"))])
     monkeypatch.syspath_prepend(str(place))
     yield place
     for name in set(sys.modules) - before:

@@ -29,6 +29,7 @@ class Choice:
 
 
 Install = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("site")
 
 
 def by_name(found: list[FoundPlugin]) -> dict[str, FoundPlugin]:

@@ -16,6 +16,7 @@ from chatproxy.errors import PluginError
 from chatproxy.plugins.discovery import discover
 
 Install = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("site")
 
 
 LOADS = [
@@ -53,7 +54,6 @@ def test_load_item_is_loaded_and_named(site: Path, item: str, name: str, origin:
         ("{site}/raises.py", r"failed to load: RuntimeError: no \({site}/raises.py:2\)"),
         ("{site}/Bad.Name.py", "the name 'Bad.Name' must match .*; set 'chatproxy_name' on it"),
         ("some/where:thing", "is none of: package.module, package.module:object, path of a .py file"),
-        ("", "is none of: package.module"),
     ],
 )
 def test_load_item_that_fails_stops_the_start(site: Path, item: str, message: str) -> None:
@@ -127,7 +127,7 @@ def test_code_cannot_take_the_name_of_a_loaded_plugin(install: Install) -> None:
     ("plugin", "message"),
     [
         (NeedsUrl, "class NeedsUrl cannot be made without arguments; pass an instance"),
-        (Explodes, "plugin 'Explodes': TypeError: inside .*test_discovery.py"),
+        (Explodes, "plugin 'Explodes': TypeError: inside .*test_discovery_load.py"),
         (None, "found None"),
     ],
 )

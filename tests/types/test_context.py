@@ -29,7 +29,10 @@ def make_context(**options: Any) -> RequestContext:
 def test_headers_are_found_in_any_case_and_joined() -> None:
     headers = Headers([(b"Accept", b"a"), (b"ACCEPT", b"b"), (b"X-Caf\xe9", b"\xff")])
     assert (headers["accept"], headers["ACCEPT"], headers.get("Accept")) == ("a, b", "a, b", "a, b")
-    assert ("Accept" in headers, "x" in headers, 3 in headers, len(headers)) == (True, False, False, 2)
+    absent: list[Any] = ["x", 3, None, b"accept"]
+    assert "Accept" in headers
+    assert [name for name in absent if name in headers] == []
+    assert len(headers) == 2
     assert dict(headers) == {"accept": "a, b", "x-café": "ÿ"}
     with pytest.raises(KeyError):
         headers["absent"]

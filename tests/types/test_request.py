@@ -62,8 +62,8 @@ def assign_slice(items: Any) -> None:
 @pytest.mark.parametrize(
     "add",
     [
-        append, add_in_place, assign_slice,
-        lambda items: items.extend([TOOL]), lambda items: items.extend(iter([TOOL])), lambda items: items.insert(0, TOOL),
+        append, add_in_place, assign_slice, lambda items: items.insert(0, TOOL),
+        lambda items: items.extend([TOOL]), lambda items: items.extend(iter([TOOL])),
         lambda items: items.insert(-5, TOOL), lambda items: items.__setitem__(slice(0, 0), [TOOL]),
     ],
 )  # fmt: skip
@@ -138,12 +138,19 @@ def test_params_are_what_belongs_to_the_model() -> None:
     assert request.params == {"temperature": 0, "stop": ["a"], "brand_new": None}
 
 
+class OtherLayout:
+    structural = frozenset({"input"})
+
+    def request_texts(self, body: Any) -> Any:
+        return iter(body)
+
+
 def test_a_request_belongs_to_a_surface() -> None:
-    layout: Any = type(
-        "Other", (), {"structural": frozenset({"input"}), "request_texts": staticmethod(lambda body: iter(body))}
-    )()
+    layout: Any = OtherLayout()
     request = ChatRequest.of(b'{"input":"x","a":1}', layout)
-    assert (request.layout, request.params, list(request.texts())) == (layout, {"a": 1}, ["input", "a"])
+    texts: list[Any] = list(request.texts())
+    assert (request.params, texts) == ({"a": 1}, ["input", "a"])
+    assert request.layout is layout
     assert ChatRequest({}, layout=layout).copy().layout is layout
     assert ChatRequest.decode(b"{}").layout is CHAT
     assert ChatRequest().layout is CHAT

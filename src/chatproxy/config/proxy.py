@@ -61,7 +61,7 @@ class ProxyConfig(Section):
         workers: processes that share the port.
         enable_streaming: whether ``"stream": true`` is served; else it is refused with 400.
         enable_telemetry: whether the built-in telemetry is on.
-        forward_authorization: whether a client's own key is sent upstream, in place of the configured one.
+        forward_authorization: whether a client's own key is sent to an upstream that has no key of its own.
         connect_timeout_s: seconds, as every deadline; until a connection to the upstream stands.
         first_byte_timeout_s: until the upstream's answer begins.
         idle_timeout_s: between two events of a stream; comments do not count.
@@ -100,7 +100,7 @@ class ProxyConfig(Section):
     drain_timeout_s: NotNegativeSeconds = setting(default=30.0, check=checks.seconds_fault)
     max_body_bytes: Bytes = 20_000_000
     max_sse_line_bytes: Bytes = 1 << 20
-    max_response_bytes: Bytes = 64 << 20
+    max_response_bytes: Bytes = 16 << 20
     max_concurrency: Count = 4096
     log_format: Literal["auto", "json", "text"] = "auto"
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"

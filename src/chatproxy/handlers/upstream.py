@@ -38,7 +38,7 @@ class UpstreamTarget(NamedTuple):
     Attributes:
         headers: sent with every request, names lower-case, credentials included.
         request_usage: ask for token counts at the end of streams.
-        forward_authorization: send the client's own ``Authorization`` in place of ours.
+        forward_authorization: send the client's own ``Authorization``; only for an upstream without a key of ours.
         forward_headers: names of client headers to send on, lower-case.
     """
 
@@ -160,7 +160,6 @@ class UpstreamHandler:
         pairs.append((HOPS_HEADER, _next_hop(given.first(HOPS_HEADER))))
         pairs.extend((name, value) for name in self._forwarded if (value := given.first(name)) is not None)
         if self._target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
-            pairs = [pair for pair in pairs if pair[0] != b"authorization"]
             pairs.append((b"authorization", own))
         return pairs
 

@@ -53,7 +53,8 @@ def _make(
             exchange_s=_first(upstream.exchange_timeout_s, config.exchange_timeout_s),
         ),
         request_usage=upstream.request_usage,
-        forward_authorization=config.forward_authorization if forward is None else forward,
+        forward_authorization="authorization" not in headers
+        and (config.forward_authorization if forward is None else forward),
         forward_headers=upstream.forward_headers,
         max_response_bytes=config.max_response_bytes,
     )

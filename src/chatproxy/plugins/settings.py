@@ -29,15 +29,20 @@ def plugin_configs(registry: Registry, tables: Mapping[str, Mapping[str, Any]]) 
             continue
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             raise PluginError(f"plugin {plugin.name!r}: config_type must return a msgspec.Struct type, found {kind!r}")
+        path = f"plugins.{plugin.name}"
+        fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+        if strange := [key for key in table if key not in fields]:
+            faults.extend(f"{path}.{key}: unknown key{nearest(key, fields)}" for key in strange)
+            continue
         try:
             configs[plugin.name] = msgspec.convert(dict(table), kind)
         except msgspec.ValidationError as exc:
-            faults.append(f"[plugins.{plugin.name}]: {exc}")
+            faults.append(f"{path}: {exc}")
         else:
-            faults.extend(unknown_keys(configs[plugin.name], table, f"plugins.{plugin.name}"))
+            faults.extend(unknown_keys(configs[plugin.name], table, path))
     known = {plugin.name for plugin in registry.found}
     for name in sorted(set(tables) - known):
-        faults.append(f"[plugins.{name}]: no such plugin is installed{nearest(name, known)}")
+        faults.append(f"plugins.{name}: no such plugin is installed{nearest(name, known)}")
     if faults:
         raise ConfigError(*faults)
     return configs

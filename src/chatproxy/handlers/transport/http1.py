@@ -12,7 +12,7 @@ from typing import cast
 
 import httpx
 
-from chatproxy.handlers.transport.connect import open_socket
+from chatproxy.handlers.transport.connect import open_transport
 from chatproxy.handlers.transport.connection import Connection
 from chatproxy.handlers.transport.pool import Pool, PoolStats
 from chatproxy.handlers.transport.request import LeanRequest, Timeouts
@@ -108,22 +108,28 @@ class Http1Transport(httpx.AsyncBaseTransport):
 
     async def _open(self, connection: Connection) -> None:
         origin = connection.origin
-        loop = asyncio.get_running_loop()
-        sock = await open_socket(origin.host, origin.port)
-        if origin.scheme == "http":
-            await loop.create_connection(lambda: connection, sock=sock)
-            return
+        plain = await open_transport(origin.host, origin.port)
         try:
-            context = await self._tls_context()
+            if origin.scheme == "http":
+                plain.set_protocol(connection)
+                connection.connection_made(plain)
+            else:
+                connection.connection_made(await self._secure(plain, connection))
         except BaseException:
-            sock.close()
+            plain.abort()
             raise
-        transport, _ = await loop.create_connection(
-            lambda: connection, sock=sock, ssl=context, server_hostname=origin.host
-        )
-        protocol = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+
+    async def _secure(self, plain: asyncio.Transport, connection: Connection) -> asyncio.Transport:
+        origin = connection.origin
+        context = await self._tls_context()
+        loop = asyncio.get_running_loop()
+        secure = await loop.start_tls(plain, connection, context, server_hostname=origin.host)
+        if secure is None:
+            raise ConnectionResetError("the connection was lost in the TLS handshake")
+        protocol = secure.get_extra_info("ssl_object").selected_alpn_protocol()
         if protocol not in {None, "http/1.1"}:
             raise httpx.ConnectError(f"{origin} negotiated {protocol!r}, wanted 'http/1.1'")
+        return secure
 
     async def _tls_context(self) -> ssl.SSLContext:
         """Read the system's authorities on first use, off the event loop: it takes 10 ms and more."""
