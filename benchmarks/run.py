@@ -6,6 +6,7 @@ and two cores; what the yardsticks need is in ``benchmarks.environments``.
 
 import argparse
 import datetime
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
@@ -97,11 +98,13 @@ def _install() -> Iterable[Record]:
 
 
 def machine() -> str:
-    """Describe where and when the numbers were taken, in one sentence."""
+    """Describe where and when the numbers were taken, and how busy the machine was: over 2, distrust percentiles."""
     info = Path("/proc/cpuinfo").read_text()
     model = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), "?")
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    return f"Measured on {today}: {model}, Linux {platform.release()}, Python {platform.python_version()}."
+    versions = f"Linux {platform.release()}, Python {platform.python_version()}"
+    load = os.getloadavg()[2]
+    return f"Measured on {today}: {model}, {versions}; load average of the last 15 minutes {load:.1f}."
 
 
 def _options() -> argparse.Namespace:

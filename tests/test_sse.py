@@ -78,6 +78,8 @@ def events_by_the_standard(stream: bytes) -> list[tuple[str, bytes]]:
 @example(b"data: x\r\n\r\ndata: y\r\n\r\n", [10])
 @example(b"data: x\r\r\n", [9])
 @example(b"data: x\n\r\r\n\n", [9])
+@example(b"data: x\r\rdata: y\r\n\r\ndata: z\n\n", [19])
+@example(b"data: x\n\ndata: y\r\rdata: z\n\n", [9])
 def test_every_slicing_gives_the_same_frames(stream: bytes, at: list[int]) -> None:
     whole = frames_of([stream])
     assert frames_of(sliced(stream, at)) == whole
@@ -196,6 +198,15 @@ def test_a_line_over_the_limit_is_cut_as_soon_as_it_is_too_long() -> None:
         assert splitter.feed(b"x" * 1024) == []
     with pytest.raises(UpstreamError):
         splitter.feed(b"x")
+
+
+def test_a_line_is_measured_from_its_own_begin() -> None:
+    splitter = FrameSplitter(max_line_bytes=100)
+    splitter.feed(b"x" * 90 + b"\n")
+    for _ in range(100):
+        assert splitter.feed(b"y") == []
+    with pytest.raises(UpstreamError):
+        splitter.feed(b"y")
 
 
 def test_many_lines_may_be_longer_together_than_one_may_be() -> None:

@@ -13,13 +13,12 @@ from typing import Any, cast
 import httpx
 from litestar import Litestar
 from litestar import Router as RoutesUnder
-from litestar.handlers import BaseRouteHandler
 
 from chatproxy import __version__
 from chatproxy.config import ModelConfig, ProxyConfig
 from chatproxy.engine import Engine, EngineLimits
 from chatproxy.engine.routing import Router
-from chatproxy.errors import PluginError
+from chatproxy.errors import PluginError, StartupError
 from chatproxy.handlers.demo import DemoHandler
 from chatproxy.handlers.upstreams import make_upstreams, upstream_secrets
 from chatproxy.logs import ExchangeLog, register_secret
@@ -30,10 +29,11 @@ from chatproxy.plugins.lifespan import enter_plugins
 from chatproxy.plugins.registry import Registry, find_duplicates, start_up_call
 from chatproxy.plugins.sessions import MemorySessionStore
 from chatproxy.plugins.settings import plugin_configs
+from chatproxy.plugins.watchdog import Watchdog
 from chatproxy.surfaces.base import Gateway
 from chatproxy.surfaces.catalogue import Catalogue
 from chatproxy.surfaces.chat import chat_routes
-from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Receive, Scope, Send
+from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Message, Receive, Scope, Send
 from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
@@ -60,12 +60,18 @@ class ChatproxyApp:
         self.handlers = parts.handlers
         self.gateway = Drain(parts.engine, parts.background)
         self._parts = parts
+        self._start_error: StartupError | None = None
+        everything = (placed.impl for found in registry.placed.values() for placed in found)
+        self._watchdog = Watchdog(everything, registry.states)
         self.litestar = self._litestar()
         self._guarded = EdgeGuard(cast("ASGIApp", self.litestar), EdgeLimits(max_body_bytes=config.max_body_bytes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: the edge guard, then the routes."""
-        await self._guarded(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self._guarded(scope, receive, send)
 
     def _litestar(self) -> Litestar:
         parts = self._parts
@@ -97,9 +103,30 @@ class ChatproxyApp:
                 close = getattr(handler, "aclose", None)
                 if close is not None:
                     stack.push_async_callback(close)
-            await enter_plugins(stack, self.registry, parts.app)
+            try:
+                await enter_plugins(stack, self.registry, parts.app)
+            except StartupError as error:
+                self._start_error = error
+                raise
             stack.push_async_callback(parts.background.drain, AFTER_DRAIN_S)
+            self._watchdog.start()
+            stack.callback(self._watchdog.stop)
             yield
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's lifespan, with a failed start told in its own words, not as a group of errors."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._start_error is not None:
+                message = {**message, "message": str(self._start_error)}
+            await send(message)
+
+        try:
+            await self._guarded(scope, receive, tell)
+        except BaseException:
+            if self._start_error is None:
+                raise
+            raise self._start_error from None
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         states = self.registry.states.values()
@@ -112,6 +139,8 @@ class ChatproxyApp:
             report["dropped_telemetry"] = dropped
         if failures := {state.name: state.failures for state in states if state.failures}:
             report["plugin_failures"] = failures
+        if self._watchdog.blocked:
+            report["event_loop_blocked"] = {name or "(core)": n for name, n in self._watchdog.blocked.items()}
         return not self._parts.engine.draining, report
 
 
@@ -219,7 +248,7 @@ def demo_model() -> ModelConfig:
 def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
     """Mount plugins' routes, each behind the guard.
 
-    Under ``/plugins/<name>``, unless a route handler's path begins with ``//``.
+    Under ``/plugins/<name>``, unless a route's ``opt`` says ``own_path=True``.
 
     Raises:
         PluginError: two plugins give the same path of their own.
@@ -227,8 +256,8 @@ def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
     mounted: list[Any] = []
     own_paths: list[tuple[str, str]] = []
     for plugin, route in routes:
-        if isinstance(route, BaseRouteHandler) and any(path.startswith("//") for path in route.paths):
-            own_paths += [(plugin, path[1:]) for path in route.paths]
+        if (getattr(route, "opt", None) or {}).get("own_path") is True:
+            own_paths += [(plugin, path) for path in getattr(route, "paths", ())]
             mounted.append(RoutesUnder("/", guards=[guard], route_handlers=[route]))
         else:
             mounted.append(RoutesUnder(f"/plugins/{plugin}", guards=[guard], route_handlers=[route]))

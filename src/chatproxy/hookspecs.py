@@ -112,9 +112,8 @@ def handlers(config: Any) -> Iterable[Handler]:  # type: ignore[empty-body]
 def routes(config: Any) -> Iterable[Any]:  # type: ignore[empty-body]
     """Called at start-up: Litestar route handlers (or routers, controllers) of this plugin.
 
-    They are mounted under ``/plugins/<name>``; one whose path starts with ``//`` gives its own path (``//atoms/chat``
-    is served as ``/atoms/chat``). A route needs a principal wherever a plugin authenticates, unless its ``opt`` says
-    ``public=True``.
+    They are mounted under ``/plugins/<name>``, or at the path they give where their ``opt`` says ``own_path=True``.
+    A route needs a principal wherever a plugin authenticates, unless its ``opt`` says ``public=True``.
 
     Example::
 

@@ -165,7 +165,16 @@ async def test_demo_answers_what_it_can(ask: Ask, text: str, answer: str) -> Non
     assert body["choices"][0]["message"]["content"] == answer
 
 
-@pytest.mark.parametrize("text", ["Call 555-1234 on 2026-11-21", "9**9**9**9", "what is 1/0", "__import__('os')"])
+async def test_usage_counts_every_choice(ask: Ask) -> None:
+    one, three = [(await ask("say yes", n=n))["usage"] for n in (1, 3)]
+    assert one["completion_tokens"] == 1
+    assert three["completion_tokens"] == 1 + 3 + 3  # the others say their number and a colon first
+    assert three["prompt_tokens"] == one["prompt_tokens"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Call 555-1234 on 2026-11-21", "9**9**9**9", "10^41", "0.1^41", "what is 1/0", "__import__('os')"]
+)
 async def test_what_is_no_sum_is_restated(ask: Ask, text: str) -> None:
     body = await ask(text)
     assert f'"{text}"' in body["choices"][0]["message"]["content"]

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from chatproxy.handlers.transport import Http1Transport, client_context, lean_request, make_transport
+from chatproxy.handlers.transport.connect import open_transport
 from tests.faults.tls import authority, authority_file, server_context
 from tests.faults.upstream import FaultUpstream, ok
 
@@ -132,6 +133,34 @@ async def test_host_that_cannot_be_a_name_is_a_connect_error() -> None:
     async with Http1Transport() as transport:
         with pytest.raises(httpx.ConnectError, match="no host name"):
             await exchange(transport, f"http://{'a' * 64}.test:1")
+
+
+async def test_cancel_while_the_authorities_are_read_closes_the_connection() -> None:
+    """The first TLS connection of a transport waits for them, its socket already open."""
+    async with FaultUpstream(ok()) as upstream, Http1Transport() as transport:
+        task = asyncio.create_task(exchange(transport, upstream.url.replace("http:", "https:")))
+        await upstream.until(lambda: upstream.accepted == 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        await upstream.all_left()
+        assert transport.stats().open == 0
+
+
+async def test_peer_that_speaks_before_it_was_asked_is_hung_up_on() -> None:
+    has_left = asyncio.Event()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        has_left.set()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        transport = await open_transport("127.0.0.1", server.sockets[0].getsockname()[1])
+        await has_left.wait()
+        assert transport.is_closing()
 
 
 async def test_ipv6_literal_is_reached() -> None:

@@ -146,6 +146,15 @@ def test_what_clients_send_stays_on_one_line(log_format: Any) -> None:
         assert decoded(text)[0]["model"] == nasty.replace("\udcff", "\\udcff")
 
 
+@pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\u2029"])
+def test_control_character_is_escaped_and_not_lost(character: str) -> None:
+    stream = io.StringIO()
+    ExchangeLog("json", "info", stream).write(Exchange(request_id="r", model=f"a{character}b"))
+    text = stream.getvalue()
+    assert character not in text[:-1]
+    assert decoded(text)[0]["model"] == f"a{character}b"
+
+
 def test_long_names_are_cut() -> None:
     stream = io.StringIO()
     ExchangeLog("json", "info", stream).write(Exchange(request_id="r", model="m" * 10_000, client_request_id="c" * 900))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import io
+import logging
 import os
 import resource
 import socket
@@ -15,7 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatproxy.logs import ExchangeLog
+from chatproxy.logs import ExchangeLog, setup_logging
+from chatproxy.logs.setup import LineHandler
 from chatproxy.logs.sink import BACKLOG_BYTES, LineBuffer, Sink
 from chatproxy.types import Exchange
 
@@ -30,6 +32,10 @@ def ids(text: bytes) -> list[str]:
 
 def exchange(number: int) -> Exchange:
     return Exchange(request_id=f"req_{number}", model="m")
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class Pipe:
@@ -148,13 +154,22 @@ def test_stream_closed_by_somebody_else_costs_lines_only() -> None:
 
 
 def test_descriptor_is_given_back(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_descriptors()
     with (tmp_path / "log").open("w") as stream:
         log = ExchangeLog("json", "info", stream)
         log.write(exchange(0))
         log.close()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_descriptors() == before
     assert ids((tmp_path / "log").read_bytes()) == ["req_0"]
+
+
+def test_descriptors_of_a_pipe_are_given_back(pipe: Pipe) -> None:
+    before = open_descriptors()
+    log = ExchangeLog("json", "info", pipe.stream)
+    log.write(exchange(0))
+    assert open_descriptors() == before + 1
+    log.close()
+    assert open_descriptors() == before
 
 
 def test_full_socket_never_blocks() -> None:
@@ -206,13 +221,32 @@ def test_line_cut_by_a_full_disk_does_not_swallow_the_next() -> None:
 def test_report_that_is_lost_itself_is_made_again() -> None:
     disk = Disk(room=0)
     buffer = LineBuffer(disk, lambda lost: b"lost %d\n" % lost)
-    buffer.put(b"one\n")
+    for line in (b"one\n", b"two\n", b"three\n"):
+        buffer.put(line)
     buffer.flush()
-    disk.room = 4
-    buffer.put(b"two\n")
+    disk.room = 5
+    buffer.put(b"four\n")
     buffer.flush()
-    assert (disk.taken, buffer.dropped) == (b"two\n", 1)
+    assert (disk.taken, buffer.dropped) == (b"four\n", 3)
     disk.room = 100
-    buffer.put(b"three\n")
+    buffer.put(b"five\n")
     buffer.flush()
-    assert (disk.taken, buffer.dropped) == (b"two\nthree\nlost 1\n", 0)
+    assert (disk.taken, buffer.dropped) == (b"four\nfive\nlost 3\n", 0)
+
+
+def test_log_records_do_not_block_on_a_full_pipe_either(pipe: Pipe) -> None:
+    setup_logging("json", "info", pipe.stream)
+    logger = logging.getLogger("chatproxy")
+    (handler,) = logger.handlers
+    assert isinstance(handler, LineHandler)
+    written = BACKLOG_BYTES // 1_000 + 100
+    for number in range(written):
+        logger.info("%s", "x" * 1_000, extra={"number": number})
+    found = b""
+    while b"were lost" not in found:
+        found += pipe.read()
+        handler._buffer.flush()
+        found += pipe.read()
+    lines = decoded(found)
+    assert [line["number"] for line in lines[:-1]] == list(range(len(lines) - 1))
+    assert lines[-1]["message"].startswith(f"{written - len(lines) + 1} log lines were lost")

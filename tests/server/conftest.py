@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chatproxy.server import Server, ServerOptions, running
+from chatproxy.server import GatewayProtocol, Server, ServerOptions, running
 
 from .programs import Program
-from .rawclient import RawClient
+from .rawclient import WAIT_S, RawClient
 from .tiny import TinyGateway
 
 
@@ -45,6 +45,17 @@ class Running:
         client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port, **options))
         self._stack.callback(client.close)
         return client
+
+    async def connection_of(self, client: RawClient) -> GatewayProtocol:
+        """The server's side of a client's connection, once it is accepted."""
+        name = client.writer.get_extra_info("sockname")
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                for connection in self.server.state.connections:
+                    if connection.transport.get_extra_info("peername") == name:
+                        assert isinstance(connection, GatewayProtocol)
+                        return connection
+                await asyncio.sleep(0)
 
     async def exchange(self, data: bytes) -> bytes:
         """Send `data` on a new connection; everything that comes back until the server closes."""

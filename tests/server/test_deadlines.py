@@ -37,14 +37,19 @@ async def test_slow_header_is_answered_408_and_closed(serve_tiny: ServeTiny) -> 
 
 
 async def test_trickling_does_not_extend_the_header_deadline(serve_tiny: ServeTiny) -> None:
-    async with serve_tiny(**OTHERS | {"header_timeout_s": SHORT_S}) as running:
+    async with serve_tiny(**OTHERS) as running:
         client = await running.connect()
-        await client.send(b"GET ")
-        (connection,) = running.server.state.connections
-        first = connection.deadline
-        await client.send(b"/echo HTTP/1.1\r\nX: ")
-        assert connection.deadline == first
-        assert (await client.read_answer()).status == 408
+        connection = await running.connection_of(client)
+        for served in range(2):
+            connection.deadline = sooner = connection.deadline - 1
+            connection.data_received(GET[:5])
+            assert (connection.deadline == sooner) is (served == 0), "a new connection's deadline runs from its start"
+            connection.deadline = sooner
+            for byte in GET[5:-1]:
+                connection.data_received(bytes((byte,)))
+                assert connection.deadline == sooner
+            connection.data_received(GET[-1:])
+            assert (await client.read_answer()).status == 200
 
 
 async def test_later_request_has_the_header_deadline_from_its_first_byte(serve_tiny: ServeTiny) -> None:
@@ -94,7 +99,7 @@ async def test_body_nobody_reads_has_no_deadline_until_it_is_read(serve_tiny: Se
         client = await running.connect()
         client.writer.write(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000)
         await gateway.entered.wait()
-        (connection,) = running.server.state.connections
+        connection = await running.connection_of(client)
         connection.pause_reading()
         connection.on_deadline(connection.deadline)
         paused.set()
@@ -126,7 +131,7 @@ async def test_slow_reader_that_goes_on_reading_is_served(serve_tiny: ServeTiny)
         client = await running.connect(limit=65_536)
         await client.send(b"GET /bytes/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (count * megabyte))
         await running.gateway.entered.wait()
-        (connection,) = running.server.state.connections
+        connection = await running.connection_of(client)
         for turn in range(count):
             await client.reader.readexactly(megabyte)
             connection.on_deadline(turn * NEVER_S / 2)

@@ -31,7 +31,7 @@ async def test_fast_application_waits_for_a_slow_client_with_little_in_memory(se
         client = await running.connect(limit=1)
         await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
         await stuck.wait()
-        (connection,) = running.server.state.connections
+        connection = await running.connection_of(client)
         assert connection.write_paused
         assert most <= MIB + 65_536
         assert sent < 64 * MIB
@@ -85,6 +85,20 @@ async def test_requests_sent_while_an_answer_is_under_way_wait_for_it(serve_tiny
         client.writer.write(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")
         running.gateway.release.set()
         assert [(await client.read_answer()).body for _ in range(3)] == [b"released", b"200000", b"0"]
+
+
+async def test_little_is_held_of_what_comes_before_its_turn(serve_tiny: ServeTiny) -> None:
+    async with serve_tiny() as running:
+        client = await running.connect()
+        await client.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        await running.gateway.entered.wait()
+        connection = await running.connection_of(client)
+        connection.data_received(b"GET /echo HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 60_000))
+        assert connection.transport.is_reading()
+        connection.data_received(b"GET /echo HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 6_000))
+        assert not connection.transport.is_reading()
+        running.gateway.release.set()
+        assert [(await client.read_answer()).body for _ in range(3)] == [b"released", b"0", b"0"]
 
 
 async def test_flood_of_pipelined_requests_is_cut_after_those_that_were_taken(serve_tiny: ServeTiny) -> None:

@@ -144,7 +144,7 @@ async def test_trickled_header_is_refused_at_the_limit(serve_tiny: ServeTiny) ->
     async with serve_tiny(max_header_bytes=1_000) as running:
         client = await running.connect()
         await client.send(GET)
-        (connection,) = running.server.state.connections
+        connection = await running.connection_of(client)
         for _ in range(100):
             await client.send(b"X: " + b"a" * 20 + b"\r\n")
         assert_refused(await client.read_to_end(), 431)

@@ -20,7 +20,7 @@ _MIN_SECRET = 4
 _MEMO_SIZE = 2_048
 _MEMO_TEXT = 256
 
-_HEADERS = "|".join(map(re.escape, sorted({*SECRET_HEADERS, "set-cookie"}, key=len, reverse=True)))
+_HEADERS = "|".join(map(re.escape, sorted({*SECRET_HEADERS, "set-cookie"})))
 _KEYS = r"[\w-]*(?:api[-_]?key|access[-_]token|security[-_]token|auth[-_]token|password|authorization|cookie)"
 _NAME = re.compile(rf"{_HEADERS}|{_KEYS}", re.IGNORECASE)
 _QUOTED = re.compile(rf"""(['"](?:{_HEADERS}|{_KEYS})['"]\s*[:=,]\s*b?(['"]))(?:\\.|(?!\2).)*""", re.IGNORECASE)

@@ -59,6 +59,7 @@ class _Around:
         if impl.is_skipped(ctx.exchange):
             return await self._next(request)
         saved = None if impl.closed else request.encode()
+        impl.state.calls += 1
         started_at = time.perf_counter()
         outer = ctx.bracket_tools(lambda bracket: _PausedContext(bracket, self._clock))
         try:

@@ -40,12 +40,12 @@ class Background:
 
     Args:
         impls: by hook name, in order.
-        queue_length: calls that may wait for one plugin; further ones are dropped and counted.
+        queue_length: calls that may wait for one plugin; further ones are dropped and counted. None: 10,000.
     """
 
-    def __init__(self, impls: Mapping[str, Sequence[Impl]], *, queue_length: int = QUEUE_LENGTH) -> None:
+    def __init__(self, impls: Mapping[str, Sequence[Impl]], *, queue_length: int | None = None) -> None:
         self._impls = {hook: tuple(found) for hook, found in impls.items()}
-        self._queue_length = queue_length
+        self._queue_length = queue_length or QUEUE_LENGTH
         self._queues: dict[str, _Queue] = {
             impl.plugin: _Queue(impl.plugin) for found in self._impls.values() for impl in found
         }

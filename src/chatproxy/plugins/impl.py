@@ -41,10 +41,11 @@ class Policy(Protocol):
 class PluginState:
     """Failures of one plugin, shared by its implementations. ``quarantined_until`` is monotonic seconds."""
 
-    __slots__ = ("abandoned", "failures", "in_a_row", "name", "quarantined_until", "skipped")
+    __slots__ = ("abandoned", "calls", "failures", "in_a_row", "name", "quarantined_until", "skipped")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.calls = 0
         self.failures = 0
         self.in_a_row = 0
         self.skipped = 0
@@ -60,7 +61,9 @@ class PluginState:
 class Impl:
     """One implementation. ``function`` takes the hook's full argument list, in the spec's order."""
 
-    __slots__ = ("closed", "distribution", "function", "hook", "location", "plugin", "policy", "skippable", "state")
+    __slots__ = (
+        "closed", "distribution", "function", "hook", "location", "original", "plugin", "policy", "skippable", "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Impl:
         hook: str,
         plugin: str,
         function: Callable[..., Any],
+        original: Callable[..., Any] | None = None,
         policy: Policy,
         state: PluginState,
         distribution: str | None = None,
@@ -76,6 +80,7 @@ class Impl:
         self.hook = hook
         self.plugin = plugin
         self.function = function
+        self.original = original or function  # as the plugin wrote it
         self.policy = policy
         self.closed = policy.on_error != "open" or hook == "authenticate"
         self.skippable = policy.on_error == "quarantine" and hook != "authenticate"
@@ -94,6 +99,7 @@ class Impl:
         """
         if self.is_skipped(exchange):
             return SKIPPED
+        self.state.calls += 1
         started_at = time.perf_counter()
         try:
             steps = self.function(*args)
@@ -146,9 +152,9 @@ class Impl:
             state.quarantined_until = time.monotonic() + self.policy.quarantine_for_s
             state.in_a_row = 0
             logger.warning("plugin %r is left out for %g s", self.plugin, self.policy.quarantine_for_s)
-        if not self.closed:
-            return SKIPPED
-        self.fail(outcome, cause)
+        if self.closed:
+            self.fail(outcome, cause)
+        return SKIPPED
 
     def fail(self, outcome: str, cause: BaseException) -> NoReturn:
         """Raise the error a client sees for this implementation's failure; the cause is for the log."""

@@ -23,10 +23,8 @@ async def enter_plugins(stack: AsyncExitStack, registry: Registry, app: App) -> 
         if manager is None:
             continue
         if not hasattr(manager, "__aenter__"):
-            found = type(manager).__name__
-            raise PluginError(
-                f"plugin {impl.plugin!r}: lifespan must return an async context manager, found {found} ({impl.location})"
-            )
+            found = f"an async context manager, found {type(manager).__name__}"
+            raise PluginError(f"plugin {impl.plugin!r}: lifespan must return {found} ({impl.location})")
         try:
             async with asyncio.timeout(impl.policy.deadline_s):
                 await stack.enter_async_context(manager)

@@ -90,7 +90,7 @@ class Registry:
             raise PluginError(f"plugin {plugin.name!r}{_origin(plugin)}: registered twice ({exc})") from exc
         except pluggy.PluginValidationError as exc:
             reason = str(exc).splitlines()[-1].strip() or str(exc)
-            raise PluginError(f"plugin {plugin.name!r}{_origin(plugin)}: {reason}") from exc
+            raise PluginError(f"plugin {plugin.name!r}{_origin(plugin)}: {reason} ({_misfit(plugin.obj)})") from exc
 
     def _refuse_unknown_hooks(self) -> None:
         for plugin in self.loaded:
@@ -143,6 +143,7 @@ class Registry:
             hook=spec.name,
             plugin=plugin.name,
             function=adapt(found.function, found.argnames, spec_names),
+            original=inspect.unwrap(found.function),
             policy=self._policies.policy(plugin.name, spec.name, spec.deadline_s),
             state=self.states[plugin.name],
             distribution=plugin.distribution,
@@ -177,6 +178,16 @@ def find_duplicates(items: Sequence[tuple[str, str]], what: str) -> None:
         if name in owners:
             raise PluginError(f"{what} {name!r} is given by both {owners[name]!r} and {plugin!r}; rename one")
         owners[name] = plugin
+
+
+def _misfit(obj: Any) -> str:
+    """Where the implementation is that asks for arguments its hook does not have."""
+    for name, member in inspect.getmembers(obj, inspect.isroutine):
+        if name in SPECS and hasattr(member, ORDER_ATTRIBUTE):
+            known = inspect.signature(getattr(hookspecs, name)).parameters
+            if any(argument not in known for argument in inspect.signature(member).parameters):
+                return location(member)
+    return "unknown place"
 
 
 def _origin(plugin: FoundPlugin) -> str:

@@ -41,8 +41,8 @@ def plugin_configs(registry: Registry, tables: Mapping[str, Mapping[str, Any]]) 
         else:
             faults.extend(unknown_keys(configs[plugin.name], table, path))
     known = {plugin.name for plugin in registry.found}
-    for name in sorted(set(tables) - known):
-        faults.append(f"plugins.{name}: no such plugin is installed{nearest(name, known)}")
+    strangers = sorted(set(tables) - known)
+    faults.extend(f"plugins.{name}: no such plugin is installed{nearest(name, known)}" for name in strangers)
     if faults:
         raise ConfigError(*faults)
     return configs

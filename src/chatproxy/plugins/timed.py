@@ -175,4 +175,4 @@ def _abandon(steps: Steps, task: asyncio.Task[Any], clock: Clock) -> None:
     try:
         steps.close()
     except RuntimeError:
-        logger.error("a plugin's coroutine cannot even be closed; it is left to the garbage collector")
+        logger.exception("a plugin's coroutine cannot even be closed; it is left to the garbage collector")

@@ -126,16 +126,7 @@ class JsonBody(MutableMapping[str, Any]):
 
     def copy(self) -> Self:
         """Another body with the same content; changing one, however deep, does not change the other."""
-        return self._twin(self.__getstate__())
-
-    def fork(self) -> Self:
-        """Another body whose fields can be set without changing this one; what was read so far is shared."""
-        return self._twin((self._fields.copy(), self._source))
-
-    def _twin(self, state: State) -> Self:
-        twin = type(self)()
-        twin.__setstate__(state)
-        return twin
+        return type(self)(self)
 
     def __copy__(self) -> Self:
         return self.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
-from chatproxy.types.body import JsonBody, State
+from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
 from chatproxy.types.stream import EventSource, StreamEvent, encoded_chunks, split_events
@@ -34,10 +34,9 @@ class ChatResponse(JsonBody):
         response.layout = layout
         return response
 
-    def _twin(self, state: State) -> Self:
-        twin = super()._twin(state)
-        twin.layout = self.layout
-        return twin
+    def copy(self) -> Self:
+        """Another reply with the same content; changing one does not change the other."""
+        return type(self)(self, layout=self.layout)
 
     @property
     def choices(self) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, SupportsIndex
 
 from chatproxy.errors import InvalidRequest
-from chatproxy.types.body import JsonBody, State
+from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
 from chatproxy.types.text import Text
@@ -37,10 +37,9 @@ class ChatRequest(JsonBody):
         request.layout = layout
         return request
 
-    def _twin(self, state: State) -> Self:
-        twin = super()._twin(state)
-        twin.layout = self.layout
-        return twin
+    def copy(self) -> Self:
+        """Another request with the same content; changing one does not change the other."""
+        return type(self)(self, layout=self.layout)
 
     @property
     def model(self) -> str:

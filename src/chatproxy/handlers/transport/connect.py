@@ -41,7 +41,7 @@ class _Parked(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - the signature is asyncio's
+    def data_received(self, data: bytes) -> None:
         self._transport.abort()
 
 

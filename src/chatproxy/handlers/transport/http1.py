@@ -87,24 +87,25 @@ class Http1Transport(httpx.AsyncBaseTransport):
 
     async def _connect(self, target: Target, timeouts: Timeouts) -> Connection:
         connection = await self._pool.reserve(target.origin, timeouts.get("pool"))
-        if connection.is_open:
-            return connection
-        limit_s = timeouts.get("connect")
+        if connection.is_new:
+            try:
+                await self._open_within(connection, timeouts.get("connect"))
+            except BaseException:
+                connection.abort()
+                raise
+        return connection
+
+    async def _open_within(self, connection: Connection, limit_s: float | None) -> None:
         deadline = asyncio.timeout(limit_s)
         try:
             async with deadline:
                 await self._open(connection)
         except OSError as exc:
-            connection.abort()
             if deadline.expired():
-                raise httpx.ConnectTimeout(f"{target.origin} did not answer within {limit_s} s") from exc
-            raise httpx.ConnectError(f"cannot connect to {target.origin}: {exc}") from exc
-        except BaseException:
-            connection.abort()
-            raise
+                raise httpx.ConnectTimeout(f"{connection.origin} did not answer within {limit_s} s") from exc
+            raise httpx.ConnectError(f"cannot connect to {connection.origin}: {exc}") from exc
         if not connection.is_open:
-            raise httpx.ConnectError(f"the connection to {target.origin} closed before a request could be sent")
-        return connection
+            raise httpx.ConnectError(f"the connection to {connection.origin} closed before a request could be sent")
 
     async def _open(self, connection: Connection) -> None:
         origin = connection.origin
@@ -125,7 +126,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         secure = await loop.start_tls(plain, connection, context, server_hostname=origin.host)
         if secure is None:
-            raise ConnectionResetError("the connection was lost in the TLS handshake")
+            raise ConnectionResetError("the connection was lost right after the TLS handshake")
         protocol = secure.get_extra_info("ssl_object").selected_alpn_protocol()
         if protocol not in {None, "http/1.1"}:
             raise httpx.ConnectError(f"{origin} negotiated {protocol!r}, wanted 'http/1.1'")
