@@ -107,6 +107,7 @@ class ChatproxyApp:
                 await enter_plugins(stack, self.registry, parts.app)
             except StartupError as error:
                 self._start_error = error
+                await stack.aclose()  # as at an ordinary end: another plugin's failure is not thrown into these
                 raise
             stack.push_async_callback(parts.background.drain, AFTER_DRAIN_S)
             self._watchdog.start()
