@@ -52,6 +52,7 @@ class Relay:
         self._free.set()
         self._held = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._callers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.exchanges: list[Exchange] = []
         self.connections = 0
@@ -113,8 +114,8 @@ class Relay:
     async def _stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
+        for writer in self._callers:
+            writer.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _hold(self, after: bytes) -> None:
@@ -130,6 +131,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._callers.add(writer)
         self.connections += 1
         task.add_done_callback(self._tasks.discard)
         up_reader, up_writer = await asyncio.open_connection(*self._target)
@@ -141,6 +143,7 @@ class Relay:
         finally:
             down.cancel()
             await asyncio.gather(down, return_exceptions=True)
+            self._callers.discard(writer)
             writer.close()
             up_writer.close()
 

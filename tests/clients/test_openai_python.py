@@ -191,6 +191,16 @@ def test_raw_response_carries_a_request_id(client: openai.OpenAI) -> None:
     assert raw.parse()._request_id == raw.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["buffered", "streamed"])
+def test_base_url_without_v1_works_too(gateway: str, upstream: Upstream, stream: bool) -> None:
+    with openai.OpenAI(base_url=gateway.removesuffix("/v1"), api_key="any", max_retries=0, timeout=20) as client:
+        text, finish = _text_and_finish(client, "hello", stream=stream)
+        models = [model.id for model in client.models.list()]
+
+    assert (text, finish) == ("Hello there, friend.", "stop")
+    assert "gpt-4o" in models
+
+
 def _text_and_finish(client: openai.OpenAI, prompt: str, *, stream: bool) -> tuple[str, str | None]:
     if not stream:
         choice = client.chat.completions.create(model="gpt-4o", messages=ask(prompt)).choices[0]

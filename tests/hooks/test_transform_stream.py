@@ -147,7 +147,9 @@ async def test_hanging_is_ended_at_its_deadline() -> None:
 
         return layer
 
-    async with gateway(Plugin("a", transform_stream=stuck), upstream=streaming(), **policy("a", deadline_s=0.05)) as app:
+    async with gateway(
+        Plugin("a", transform_stream=stuck), upstream=streaming(), **policy("a", deadline_s=0.05)
+    ) as app:
         events = events_of((await app.chat("hi", stream=True)).content)
     assert events[-1]["error"]["code"] == "plugin_timeout"
 

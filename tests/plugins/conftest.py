@@ -18,8 +18,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place = tmp_path / "site"
     place.mkdir()
     before = set(sys.modules)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if not any(Path(path).glob("*.dist-info"))])
     monkeypatch.syspath_prepend(str(place))
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not any(Path(path).glob("*.dist-info"))])
     yield place
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):

@@ -50,7 +50,7 @@ class Meter:
     """
 
     __slots__ = (
-        "_chunks", "_done", "_drop_usage", "_exchange", "_layout", "_splitter", "characters", "failure", "usage",
+        "_chunks", "_done", "_drop_usage", "_exchange", "_fault", "_layout", "_splitter", "characters", "failure", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Meter:
         self._drop_usage = drop_usage
         self._splitter = FrameSplitter(max_line_bytes)
         self._done = False
+        self._fault: ApiError | None = None  # to be raised by the next read
         self.failure: ApiError | None = None
         self.usage: Usage | None = None
         self.characters = 0
@@ -71,6 +72,8 @@ class Meter:
 
     async def __anext__(self) -> list[bytes]:
         try:
+            if self._fault is not None:
+                raise self._fault
             while not self._done:
                 try:
                     chunk = await self._chunks.__anext__()
@@ -101,13 +104,22 @@ class Meter:
         return frames
 
     def _passing(self, frames: list[bytes]) -> list[bytes]:
-        """Look at every frame; the same list back where all of them pass on."""
-        for i, frame in enumerate(frames):
-            if not self._look(frame):
-                passing = frames[:i]
-                passing.extend(other for other in frames[i + 1 :] if not self._done and self._look(other))
-                return passing
-        return frames
+        """Look at every frame; the same list back where all of them pass on.
+
+        A fault counts from its own frame on: those before it in the same read pass first.
+        """
+        passing: list[bytes] = []
+        try:
+            for frame in frames:
+                if self._look(frame):
+                    passing.append(frame)
+                elif self._done:
+                    break
+        except ApiError as fault:
+            if not passing:
+                raise
+            self._fault = fault
+        return passing
 
     def _look(self, frame: bytes) -> bool:
         """Count one frame; whether the client gets it."""
