@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -140,6 +142,27 @@ async def test_reset_in_the_body_is_a_read_error_after_its_good_part() -> None:
         with pytest.raises(httpx.ReadError, match="broke"):
             await anext(parts)
         assert transport.stats().open == 0
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("ends_with_rst", [False, True], ids=["FIN", "RST"])
+@pytest.mark.parametrize("greeting", [b"", b"220 hello\r\n"], ids=["silent", "speaks first"])
+async def test_upstream_that_hangs_up_at_once_is_a_transport_error(
+    scheme: str, greeting: bytes, *, ends_with_rst: bool
+) -> None:
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        linger = struct.pack("ii", 1, 0)
+        if ends_with_rst:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server, Http1Transport(verify=False) as transport:
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for _ in range(30):
+            with pytest.raises(httpx.TransportError):
+                await transport.handle_async_request(post(url))
+            assert transport.stats().open == 0
 
 
 JUNK = [

@@ -81,9 +81,10 @@ def hook_entry(spec: HookSpec, placed: tuple[PlacedImpl, ...]) -> dict[str, Any]
                 "deadline_s": impl.policy.deadline_s,
                 "on_error": impl.policy.on_error,
                 "reason": reason,
+                "overruled": list(dropped),
                 "location": impl.location,
             }
-            for impl, reason in placed
+            for impl, reason, dropped in placed
         ],
     }
 
@@ -91,4 +92,5 @@ def hook_entry(spec: HookSpec, placed: tuple[PlacedImpl, ...]) -> dict[str, Any]
 def _impl_row(place: int, entry: dict[str, Any]) -> list[str]:
     deadline_s = entry["deadline_s"]
     deadline = "none" if deadline_s is None else f"{deadline_s:g} s"
-    return [f"{place}.", entry["plugin"], deadline, entry["on_error"], entry["reason"]]
+    overruled = f" (not: {', '.join(entry['overruled'])})" if entry["overruled"] else ""
+    return [f"{place}.", entry["plugin"], deadline, entry["on_error"], entry["reason"] + overruled]

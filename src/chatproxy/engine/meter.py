@@ -126,7 +126,7 @@ class Meter:
         data = frame_data(frame)
         if data is None:
             return True
-        if data == b"[DONE]":
+        if data[:6] == b"[DONE]":
             self._done = True
             return False
         self._exchange.events += 1

@@ -33,10 +33,11 @@ class Policies(Protocol):
 
 
 class PlacedImpl(NamedTuple):
-    """An implementation in its final place, and why it is there."""
+    """An implementation in its final place, why it is there, and constraints that ``[plugins] order`` overruled."""
 
     impl: Impl
     reason: str
+    dropped: tuple[str, ...] = ()
 
 
 class Registry:
@@ -104,14 +105,13 @@ class Registry:
                         raise PluginError(f"plugin {plugin.name!r}: unknown hook {caller.name!r}{hint} ({where})")
 
     def _place(self, spec: HookSpec) -> tuple[PlacedImpl, ...]:
-        candidates, impls = [], {}
+        candidates = []
         by_object = {id(plugin.obj): plugin for plugin in self.loaded}
         for found in getattr(self._manager.hook, spec.name).get_hookimpls():
             plugin = by_object[id(found.plugin)]
             self._check(spec, plugin, found)
             order = getattr(found.function, ORDER_ATTRIBUTE, Order())
             where = location(found.function)
-            impls[plugin.name] = self._impl(spec, plugin, found)
             candidates.append(
                 Candidate(
                     plugin=plugin.name,
@@ -120,10 +120,11 @@ class Registry:
                     order=order,
                     distribution=plugin.distribution,
                     location=where,
+                    impl=self._impl(spec, plugin, found),
                 )
             )
-        placed: list[Placed] = order_plugins(candidates, self._policies.order)
-        return tuple(PlacedImpl(impls[item.candidate.plugin], item.reason) for item in placed)
+        placed: list[Placed] = order_plugins(candidates, self._policies.order, hook=spec.name)
+        return tuple(PlacedImpl(item.candidate.impl, item.reason, item.dropped) for item in placed)
 
     def _check(self, spec: HookSpec, plugin: FoundPlugin, found: pluggy.HookImpl) -> None:
         where = location(found.function)

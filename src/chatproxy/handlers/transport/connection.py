@@ -153,9 +153,9 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the open socket, unless the connection was given up meanwhile."""
+        """Take the open socket, unless the connection was given up or lost meanwhile."""
         self._transport = opened = cast("asyncio.Transport", transport)
-        if self._is_gone:
+        if self._is_gone or opened.is_closing():
             opened.abort()
             return
         opened.set_write_buffer_limits(high=1, low=0)

@@ -125,9 +125,11 @@ class Http1Transport(httpx.AsyncBaseTransport):
         context = await self._tls_context()
         loop = asyncio.get_running_loop()
         secure = await loop.start_tls(plain, connection, context, server_hostname=origin.host)
-        if secure is None:
-            raise ConnectionResetError("the connection was lost right after the TLS handshake")
-        protocol = secure.get_extra_info("ssl_object").selected_alpn_protocol()
+        # Over a connection that is lost meanwhile, asyncio returns None and uvloop a transport that has no TLS.
+        session: ssl.SSLObject | None = secure.get_extra_info("ssl_object") if secure is not None else None
+        if secure is None or session is None:
+            raise ConnectionResetError("the connection was lost around the TLS handshake")
+        protocol = session.selected_alpn_protocol()
         if protocol not in {None, "http/1.1"}:
             raise httpx.ConnectError(f"{origin} negotiated {protocol!r}, wanted 'http/1.1'")
         return secure
