@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-
 from chatproxy.testing import (
     Fault,
     Recorder,
@@ -247,7 +246,7 @@ async def test_interleaved_choices_and_tool_calls_keep_their_order() -> None:
     call = {"index": 0, "function": {"arguments": '{"a'}}
     pieces = [piece(0, content="a"), piece(1, tool_calls=[call]), piece(0, content="b"), piece(1, content="B")]
     script = stream_reply(pieces)
-    answer = await ask(script, stream=True, **{})
+    answer = await ask(script, stream=True)
     assert [event for event in events_of(answer.content) if event in pieces] == pieces
 
 

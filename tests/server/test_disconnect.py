@@ -69,6 +69,27 @@ async def test_application_is_told(
     assert caplog.records == []
 
 
+async def test_half_closed_client_that_reads_nothing_is_gone_at_once(serve_tiny: ServeTiny) -> None:
+    stuck = asyncio.Event()
+
+    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
+        await start(send)
+        while not connection.write_paused:
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        stuck.set()
+        await send({"type": "http.response.body", "body": b"the end"})
+
+    gateway = TinyGateway(handlers={"x": flood})
+    async with serve_tiny(gateway, write_timeout_s=3_600) as running:
+        client = await running.connect(limit=1)
+        connection = await running.connection_of(client)
+        await client.send(POST)
+        await stuck.wait()
+        half_close(client)
+        await gateway.left.wait()
+        assert await running.server.state.wait_empty(20)
+
+
 async def test_watch_set_after_the_client_left_is_called(serve_tiny: ServeTiny) -> None:
     async def handler(scope: Any, receive: Any, send: Any) -> None:
         await receive_until_it_left(scope, receive, send)

@@ -10,7 +10,7 @@ import msgspec
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 
-from chatproxy.errors import ApiError
+from chatproxy.errors import ApiError, NotFound
 from chatproxy.surfaces.base import Gateway, header_pairs, open_context, send_error, send_json
 from chatproxy.surfaces.catalogue import Catalogue
 from chatproxy.surfaces.chat import refuse_method
@@ -22,9 +22,8 @@ def models_routes(gateway: Gateway, catalogue: Catalogue) -> list[ASGIRouteHandl
     """The listing and the single models, under both prefixes."""
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
-        model = _model_of(scope)
-
         async def work(ctx: RequestContext) -> object:
+            model = _model_of(scope)
             if model:
                 return await catalogue.get(ctx, model)
             return {"object": "list", "data": await catalogue.list(ctx)}
@@ -40,7 +39,10 @@ def models_routes(gateway: Gateway, catalogue: Catalogue) -> list[ASGIRouteHandl
 def _model_of(scope: Any) -> str:
     """The id after ``/models/``, from the raw path, so that ``%2F`` and ``/`` mean the same."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return unquote(raw.decode("latin-1").partition("/models")[2].strip("/"))
+    rest = raw.decode("latin-1").partition("/models")[2]
+    if rest and not rest.startswith("/"):  # a mount of Litestar's also takes paths that only begin like it
+        raise NotFound(f"No route for {scope['method']} {scope['path']}.")
+    return unquote(rest.strip("/"))
 
 
 async def _serve(gateway: Gateway, scope: Any, send: Any, work: Callable[[RequestContext], Awaitable[object]]) -> None:
