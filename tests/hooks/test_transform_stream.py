@@ -168,7 +168,7 @@ async def test_swallowed_upstream_failure_still_reaches_the_client() -> None:
             try:
                 async for event in events:
                     yield event
-            except Exception:
+            except Exception:  # noqa: BLE001 - the fault under test
                 return
 
         return layer

@@ -1,11 +1,13 @@
 """Slow and silent clients: every one is closed, and an honest one beside them is served."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
 from .conftest import ServeTiny
+from .rawclient import RawClient
 from .tiny import TinyGateway, start
 
 GET = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -125,17 +127,22 @@ async def test_client_that_reads_nothing_is_dropped(serve_tiny: ServeTiny, messa
 
 
 async def test_slow_reader_that_goes_on_reading_is_served(serve_tiny: ServeTiny) -> None:
-    """It takes a megabyte in each half of the deadline, for many times the deadline."""
-    megabyte, count = 1 << 20, 40
+    """It takes a little in each half of the deadline, far less than makes the system take more from the server."""
+    step, count = 262_144, 40
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    sock.setblocking(False)
     async with serve_tiny(**OTHERS) as running:
-        client = await running.connect(limit=65_536)
-        await client.send(b"GET /bytes/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (count * megabyte))
-        await running.gateway.entered.wait()
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", running.port))
+        client = RawClient(*await asyncio.open_connection(sock=sock, limit=16_384))
         connection = await running.connection_of(client)
+        await client.send(b"GET /bytes/%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % (step * count))
+        await running.gateway.entered.wait()
         for turn in range(count):
-            await client.reader.readexactly(megabyte)
+            await client.reader.readexactly(step)
             connection.on_deadline(turn * NEVER_S / 2)
-        assert (await client.reader.readuntil(b"\r\n0\r\n\r\n")).endswith(b"x\r\n0\r\n\r\n")
+        assert (await client.read_to_end()).endswith(b"x\r\n0\r\n\r\n")
+        client.close()
 
 
 async def test_running_answer_has_no_deadline_of_the_server(serve_tiny: ServeTiny) -> None:

@@ -211,8 +211,7 @@ async def test_expired_drain_ends_what_still_runs(stream: bool) -> None:
     upstream = ScriptedUpstream(script)
     async with make_app(upstream=upstream) as app:
         request = asyncio.ensure_future(app.chat("x", stream=stream))
-        while not upstream.open:
-            await asyncio.sleep(0)
+        await upstream.wait_open()
         assert not await app.app.gateway.wait_idle(0.05)
         await app.app.gateway.expire_streams()
         answer = await request

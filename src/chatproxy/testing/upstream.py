@@ -50,6 +50,12 @@ class ScriptedUpstream(httpx.AsyncBaseTransport):
         self.closed_early = 0
         self._changed = asyncio.Event()
 
+    async def wait_open(self, bodies: int = 1) -> None:
+        """Wait until that many bodies are being read."""
+        while self.open < bodies:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def wait_closed(self) -> None:
         """Wait until no body is being read."""
         while self.open:
@@ -77,6 +83,7 @@ class ScriptedUpstream(httpx.AsyncBaseTransport):
     def entered(self) -> None:
         """A body begins."""
         self.open += 1
+        self._changed.set()
 
     def left(self, *, early: bool) -> None:
         """A body is over."""

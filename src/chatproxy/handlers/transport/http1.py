@@ -123,12 +123,14 @@ class Http1Transport(httpx.AsyncBaseTransport):
     async def _secure(self, plain: asyncio.Transport, connection: Connection) -> asyncio.Transport:
         origin = connection.origin
         context = await self._tls_context()
+        if plain.is_closing():
+            raise ConnectionResetError("the connection was lost before the TLS handshake")
         loop = asyncio.get_running_loop()
         secure = await loop.start_tls(plain, connection, context, server_hostname=origin.host)
         # Over a connection that is lost meanwhile, asyncio returns None and uvloop a transport that has no TLS.
         session: ssl.SSLObject | None = secure.get_extra_info("ssl_object") if secure is not None else None
         if secure is None or session is None:
-            raise ConnectionResetError("the connection was lost around the TLS handshake")
+            raise ConnectionResetError("the connection was lost in the TLS handshake")
         protocol = session.selected_alpn_protocol()
         if protocol not in {None, "http/1.1"}:
             raise httpx.ConnectError(f"{origin} negotiated {protocol!r}, wanted 'http/1.1'")
