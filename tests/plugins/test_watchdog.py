@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.hooks.cases import Plugin
 
 from chatproxy.plugins import watchdog
 from chatproxy.testing import make_app
-from tests.hooks.cases import Plugin
 
 
 class Awaited(logging.Handler):
