@@ -305,3 +305,10 @@ async def test_models_of_the_upstream_are_listed_without_a_table() -> None:
     assert first.json() == listing
     assert second.json()["id"] == "gpt-x"
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(("stream", "accept"), [(True, "text/event-stream"), (False, "application/json")])
+async def test_accept_says_what_is_wanted(stream: bool, accept: str) -> None:
+    async with make_app() as app:
+        await app.chat("hi", stream=stream)
+        assert app.upstream.requests[0].headers["accept"] == accept

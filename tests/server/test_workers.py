@@ -76,11 +76,9 @@ def test_stream_finishes_when_its_worker_drains(start_program: StartProgram) -> 
 
 def test_second_signal_stops_all_workers_now(start_program: StartProgram) -> None:
     program = start_program(workers=2, drain_timeout_s=3_600)
-    workers = workers_of(program)
     with program.open_stream() as stream:
         program.signal(signal.SIGTERM)
-        while all(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
-            assert program.process.poll() is None
+        program.wait_refused()
         program.signal(signal.SIGTERM)
         assert program.wait() == 128 + signal.SIGTERM
         assert b"[DONE]" not in stream.read()

@@ -50,7 +50,8 @@ class Meter:
     """
 
     __slots__ = (
-        "_chunks", "_done", "_drop_usage", "_exchange", "_fault", "_layout", "_splitter", "characters", "failure", "usage",
+        "_chunks", "_done", "_drop_usage", "_exchange", "_fault", "_layout", "_splitter", "characters", "failure",
+        "usage",
     )  # fmt: skip
 
     def __init__(

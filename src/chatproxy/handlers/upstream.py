@@ -61,7 +61,8 @@ class UpstreamHandler:
         self._transport = transport
         self._redactor = redactor
         self._urls: dict[str, httpx.URL] = {}
-        self._static = _static_headers(target)
+        self._json_headers = _static_headers(target, accept="application/json")
+        self._stream_headers = _static_headers(target, accept="text/event-stream")
         self._forwarded = (b"idempotency-key", *(name.encode() for name in target.forward_headers))
         self._timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
 
@@ -87,7 +88,7 @@ class UpstreamHandler:
                 patience.stop()
 
     async def _exchange(self, ctx: RequestContext, request: ChatRequest, patience: Patience) -> Reply:
-        response = await self._send(ctx, "POST", ctx.layout.path, self._outgoing(request))
+        response = await self._send(ctx, "POST", ctx.layout.path, self._outgoing(request), streamed=request.stream)
         pairs = response.header_pairs
         ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id")
         if not 200 <= response.status_code < 300:
@@ -132,8 +133,8 @@ class UpstreamHandler:
                 return request.encode_with({"stream_options": options})
         return request.encode()
 
-    async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes) -> Any:
-        request = lean_request(method, self._url(path), self._headers(ctx), body, self._timeout)
+    async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes, *, streamed: bool = False) -> Any:
+        request = lean_request(method, self._url(path), self._headers(ctx, streamed=streamed), body, self._timeout)
         try:
             response: Any = await self._transport.handle_async_request(request)
         except (httpx.TransportError, httpx.InvalidURL) as exc:
@@ -148,9 +149,9 @@ class UpstreamHandler:
             url = self._urls[path] = httpx.URL(self._target.base_url.rstrip("/") + path)
         return url
 
-    def _headers(self, ctx: RequestContext) -> Pairs:
+    def _headers(self, ctx: RequestContext, *, streamed: bool) -> Pairs:
         pairs = [
-            *self._static,
+            *(self._stream_headers if streamed else self._json_headers),
             (b"x-request-id", ctx.request_id.encode()),
             (b"traceparent", ctx.traceparent.encode()),
         ]
@@ -337,8 +338,9 @@ def passed_on(pairs: Pairs) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
 
 
-def _static_headers(target: UpstreamTarget) -> Pairs:
+def _static_headers(target: UpstreamTarget, *, accept: str) -> Pairs:
     headers = {
+        "accept": accept,
         "content-type": "application/json",
         "accept-encoding": "identity",
         "user-agent": "chatproxy",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -21,7 +20,6 @@ logger = logging.getLogger("chatproxy.server")
 _PAUSE_S = 0.1
 _LOG_EVERY_S = 1.0
 _ACCEPTS_PER_TURN = 64
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def bind_sockets(host: str, port: int) -> list[socket.socket]:
@@ -37,7 +35,6 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
         for family, kind, proto, _, address in dict.fromkeys(found):
             sock = socket.socket(family, kind, proto)
             sockets.append(sock)
-            sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6 and len(families) > 1:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -62,7 +59,7 @@ class Acceptor:
     """Accepts connections from listening sockets, up to a number of them at a time.
 
     Args:
-        sockets: bound, non-blocking; owned and closed by this object.
+        sockets: bound; owned and closed by this object.
         make_protocol: called for every connection.
         count_open: how many connections are open now.
         most_open: above it, new connections wait in the backlog.
@@ -92,18 +89,15 @@ class Acceptor:
     def start(self, backlog: int) -> None:
         """Listen, and accept from now on."""
         for sock in self._sockets:
+            sock.setblocking(False)
             sock.listen(backlog)
         self._read()
 
-    def close(self, *, take_waiting: bool) -> None:
-        """Stop listening; with `take_waiting`, connections that already wait are accepted first.
-
-        Not for a socket that other processes go on accepting from.
-        """
+    def close(self) -> None:
+        """Accept the connections that already wait, for closing would reset them; then stop listening."""
         self._unread()
         for sock in self._sockets:
-            if take_waiting:
-                self._accept_some(sock, self._most_open)
+            self._accept_some(sock, self._most_open)
             sock.close()
         self._sockets.clear()
         self._unread()
@@ -139,12 +133,12 @@ class Acceptor:
                 client, _ = sock.accept()
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError as exc:
-                if exc.errno in _OUT_OF_RESOURCES:
-                    self._complain(exc.strerror or str(exc))
-                    self._pause()
-                    return
+            except ConnectionAbortedError:
                 continue
+            except OSError as exc:
+                self._complain(exc.strerror or str(exc))
+                self._pause()
+                return
             self._adopt(client)
 
     def _adopt(self, client: socket.socket) -> None:

@@ -75,12 +75,11 @@ class Server:
                 sock.close()
             raise
         options, state = self._options, self.state
-        descriptors = raise_descriptor_limit()
         self._acceptor = Acceptor(
             self._sockets,
             lambda: GatewayProtocol(state),
             count_open=lambda: len(state.connections),
-            most_open=options.max_connections or most_connections(descriptors),
+            most_open=options.max_connections or most_connections(),
             **({"per_turn": _SHARED_ACCEPTS_PER_TURN} if self._is_shared else {}),
         )
         try:
@@ -103,7 +102,7 @@ class Server:
         """Drain and shut down; False if it was hurried by a second request to stop."""
         self._gateway.begin_drain()
         if self._acceptor is not None:
-            self._acceptor.close(take_waiting=not self._is_shared)
+            self._acceptor.close()
             await self._acceptor.wait_arrivals()
         self.state.draining = True
         await drain(self.state, self._gateway, self._stop_now)
@@ -146,6 +145,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)
+    raise_descriptor_limit()
     await server.start()
     settle_garbage_collector()
     if watch is not None:
@@ -175,3 +175,5 @@ def serve_process(
     except StartupError as exc:
         logger.critical("%s", exc)
         return STARTUP_FAILED
+    except KeyboardInterrupt:  # before the signal handlers were in place
+        return 128 + signal.SIGINT

@@ -40,23 +40,24 @@ def loop_factory(name: LoopName) -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files as far as the hard limit and 65,536 let; returns what it is then."""
+def raise_descriptor_limit() -> None:
+    """Raise the soft limit of open files as far as the hard limit and 65,536 let."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return _ENOUGH_DESCRIPTORS
+        return
     ceiling = _ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
     for wanted in (min(ceiling, _ENOUGH_DESCRIPTORS), min(ceiling, _DARWIN_DESCRIPTORS)):
         if wanted <= soft:
             break
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            return wanted
-    return soft
+            return
 
 
-def most_connections(descriptors: int) -> int:
-    """How many clients fit: each may need a second descriptor, for its upstream."""
+def most_connections() -> int:
+    """How many clients fit into the limit of open files: each may need a second one, for its upstream."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors = _ENOUGH_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
     return max((descriptors - _KEPT_DESCRIPTORS) // 2, _FEWEST_CONNECTIONS)
 
 

@@ -206,6 +206,8 @@ class Supervisor:
 
     def _stop(self, number: int) -> None:
         self._stopped_by.append(number)
+        for sock in self._sockets:
+            sock.close()
         if len(self._stopped_by) > 1 and not self._exit_code:
             self._exit_code = 128 + number
         self._due.clear()

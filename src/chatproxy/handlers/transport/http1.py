@@ -77,8 +77,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
             return await self._upload(request, target, pairs, timeouts)
         head = self._encoder.with_body(request.method, target, pairs, body)
         connection = self._pool.take(target.origin) or await self._connect(target, timeouts)
-        is_head = request.method == "HEAD"
-        stream = connection.begin(head + body, timeouts, is_bodiless=is_head, is_upload=False)
+        stream = connection.begin(head + body, timeouts, is_bodiless=request.method == "HEAD", is_upload=False)
         return await stream.head()
 
     async def aclose(self) -> None:
@@ -148,7 +147,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         """Send a body that is an async byte stream; what the upstream says early ends the sending."""
         head, length = self._encoder.with_stream(request.method, target, pairs)
         connection = self._pool.take(target.origin) or await self._connect(target, timeouts)
-        stream = connection.begin(head, timeouts, is_bodiless=False, is_upload=True)
+        stream = connection.begin(head, timeouts, is_bodiless=request.method == "HEAD", is_upload=True)
         try:
             await _send_parts(connection, stream, request, length)
         except BaseException:
