@@ -29,6 +29,8 @@ _STREAM_MODEL = "mock-10ms-100"
 _SLOW_MODEL = "mock-1000ms-10"
 _HOLD_RAMP_PER_S = 250
 _SETTLE_LIMIT_S = 15
+_WARM_UP_ABORTS = 200
+_LAZY_S = 2.0
 
 _JSON_REQUESTS = {"nginx": 60_000, "chatproxy": 10_000, "portkey": 2_000, "litellm": 250}
 _WARM_UP_REQUESTS = {"portkey": 4_000, "litellm": 100}
@@ -124,7 +126,8 @@ class Bench:
         plugins = (*targets.NOOP_PLUGINS, targets.TASK_COUNTER) if counts_tasks else None
         cycles = self._scaled(ABORT_CYCLES)
         with self.started(name, plugins) as state:
-            processes.run_load(self._plan(state, in_flight=1, requests=20))
+            _run_aborts(AbortPlan(url=state.url, cycles=_WARM_UP_ABORTS, headers=state.target.headers))
+            time.sleep(_LAZY_S)  # what opens once and for all (a log, say) has opened
             before = self._held(state, counts_tasks=counts_tasks)
             plan = AbortPlan(url=state.url, cycles=cycles, headers=state.target.headers)
             outcome = _run_aborts(plan)
