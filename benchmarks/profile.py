@@ -45,15 +45,12 @@ def profile(bench: Bench, name: str, series: str, *, native: bool) -> tuple[floa
         output = Path(folder) / "samples"
         command = _perf(state.pid, output) if native else _py_spy(state.pid, output)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sampler:
-            sampled = _run_series(bench, state, series).result
+            _run_series(bench, state, series)
             sampler.send_signal(signal.SIGINT)  # both samplers then write what they have
             _, complaint = sampler.communicate(timeout=_STOP_LIMIT_S)
         if not output.exists():
             raise RuntimeError(f"sampler failed: {complaint.decode()[-500:]}")
-        if native:
-            return cost_us, _read_perf(output)
-        stacks = _read_py_spy(output.read_text().splitlines())
-        return cost_us, _without_sleep(stacks, (sampled.cpu_s or 0) * _RATE_PER_S if sampled else 0)
+        return cost_us, _read_perf(output) if native else _read_py_spy(output.read_text().splitlines())
 
 
 def _run_series(bench: Bench, state: Running, series: str) -> Record:
@@ -87,25 +84,19 @@ def _find(program: str, advice: str) -> str:
 
 
 def _read_py_spy(lines: Iterable[str]) -> dict[Stack, float]:
-    """Read collapsed stacks (functions joined by semicolons, a blank, a count) of the main thread."""
+    """Read collapsed stacks (functions joined by semicolons, a blank, a count) of the main thread.
+
+    The frame that runs the loop is left out where it is the innermost: there py-spy takes sleep for work. What the loop
+    itself costs (``--native`` shows it) is so spread over the others.
+    """
     stacks: collections.Counter[Stack] = collections.Counter()
     for line in lines:
         text, _, count = line.rpartition(" ")
         frames = tuple(text.split(";"))
-        if not _THREAD_ROOTS & {frame.partition(" ")[0] for frame in frames}:
+        is_main = not _THREAD_ROOTS & {frame.partition(" ")[0] for frame in frames}
+        if is_main and not frames[-1].startswith(_LOOP):
             stacks[frames] += int(count)
     return dict(stacks)
-
-
-def _without_sleep(stacks: dict[Stack, float], busy: float) -> dict[Stack, float]:
-    """Take the loop's sleep out of its own time, as far as samples exceed the CPU time used.
-
-    py-spy cannot see whether uvloop sleeps or reads: both are samples of the frame that runs the loop.
-    """
-    sleep = max(0.0, sum(stacks.values()) - busy)
-    loop = {stack: weight for stack, weight in stacks.items() if stack[-1].startswith(_LOOP)}
-    kept = max(0.0, sum(loop.values()) - sleep) / max(sum(loop.values()), 1.0)
-    return {stack: weight * (kept if stack in loop else 1) for stack, weight in stacks.items()}
 
 
 def _read_perf(path: Path) -> dict[Stack, float]:

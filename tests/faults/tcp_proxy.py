@@ -14,7 +14,7 @@ import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 Toxic = Callable[[AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
 _READ_BYTES = 65536
@@ -32,6 +32,7 @@ class TcpProxy:
         to_client: toxics for what the server sends.
         to_server: toxics for what the client sends.
         host: loopback address of both sides.
+        sock: a listening socket to accept from instead; a copy is used.
 
     Attributes:
         accepted: client connections accepted so far.
@@ -45,6 +46,7 @@ class TcpProxy:
         to_client: Sequence[Toxic] = (),
         to_server: Sequence[Toxic] = (),
         host: str = "127.0.0.1",
+        sock: socket.socket | None = None,
     ) -> None:
         self.accepted = 0
         self.open_connections = 0
@@ -52,6 +54,7 @@ class TcpProxy:
         self._to_client = to_client
         self._to_server = to_server
         self._host = host
+        self._where: dict[str, Any] = {"host": host, "port": 0} if sock is None else {"sock": sock.dup()}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -67,7 +70,7 @@ class TcpProxy:
         return f"http://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, self._host, 0)
+        self._server = await asyncio.start_server(self._accept, **self._where)
         return self
 
     async def __aexit__(
@@ -79,6 +82,8 @@ class TcpProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+        for _ in range(3):
+            await asyncio.sleep(0)  # closed transports take a turn to leave the event loop
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._relay(reader, writer))

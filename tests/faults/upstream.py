@@ -18,7 +18,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 _MAX_HEAD = 1024 * 1024
 
@@ -87,6 +87,7 @@ class FaultUpstream:
         tls: serve HTTPS with this context.
         reads_bodies: False leaves every request's body in the kernel (a slow reader).
         host: the loopback address to listen on.
+        sock: a listening socket to accept from instead; a copy is used, so that it serves the next upstream too.
 
     Attributes:
         requests: what came, in order.
@@ -96,7 +97,12 @@ class FaultUpstream:
     """
 
     def __init__(
-        self, *scripts: Script, tls: ssl.SSLContext | None = None, reads_bodies: bool = True, host: str = "127.0.0.1"
+        self,
+        *scripts: Script,
+        tls: ssl.SSLContext | None = None,
+        reads_bodies: bool = True,
+        host: str = "127.0.0.1",
+        sock: socket.socket | None = None,
     ) -> None:
         self.requests: list[ReceivedRequest] = []
         self.accepted = 0
@@ -105,6 +111,7 @@ class FaultUpstream:
         self._scripts: Sequence[Script] = scripts or (ok(),)
         self._tls = tls
         self._reads_bodies = reads_bodies
+        self._where: dict[str, Any] = {"host": host, "port": 0} if sock is None else {"sock": sock.dup()}
         self._host = host
         self._served = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,7 +132,7 @@ class FaultUpstream:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._accept, self._host, 0, ssl=self._tls, limit=_MAX_HEAD, backlog=1024
+            self._accept, ssl=self._tls, limit=_MAX_HEAD, backlog=1024, **self._where
         )
         return self
 
@@ -138,6 +145,8 @@ class FaultUpstream:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+        for _ in range(3):
+            await asyncio.sleep(0)  # closed transports take a turn to leave the event loop
 
     async def all_left(self) -> None:
         """Wait until no connection is open; bound it with ``asyncio.timeout``."""
@@ -162,6 +171,9 @@ class FaultUpstream:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 while await self._answer(reader, writer, number):
                     continue
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         finally:
             writer.close()
             self.open_connections -= 1

@@ -245,3 +245,20 @@ async def test_cancelled_transform_creation_is_the_clients_leaving() -> None:
         request.cancel()
         assert (await recorder.wait()).outcome == "client_disconnected"
         await app.upstream.wait_closed()
+
+
+async def test_transform_that_stops_early_ends_the_stream_there() -> None:
+    async def first_only() -> Any:
+        async def layer(events: Any) -> Any:
+            async for event in events:
+                yield event
+                if any(text.value for text in event.texts()):
+                    return
+
+        return layer
+
+    async with gateway(Plugin("a", transform_stream=first_only), upstream=streaming("x", "secret")) as app:
+        answer = await app.chat("hi", stream=True)
+        await app.upstream.wait_closed()
+    assert text_of(answer.content) == "x"
+    assert events_of(answer.content)[-1] == "[DONE]"

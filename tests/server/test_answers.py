@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from .conftest import ServeTiny
-from .tiny import Handle, TinyGateway, answer, start
+from .tiny import Handle, TinyGateway, answer, read_body, start
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -132,6 +132,21 @@ async def test_no_continue_where_the_answer_comes_first(serve_tiny: ServeTiny) -
         )
         assert reply.startswith(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n")
         assert b"connection: close" in reply
+
+
+async def test_no_continue_in_the_middle_of_an_answer(serve_tiny: ServeTiny) -> None:
+    async def handler(_scope: Any, receive: Any, send: Any) -> None:
+        await start(send)
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        body = await read_body(receive)
+        await send({"type": "http.response.body", "body": body})
+
+    async with serve_tiny(with_handler(handler)) as running:
+        client = await running.connect()
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        await client.read_head()
+        await client.send(b"abc")
+        assert await client.read_to_end() == b"5\r\nfirst\r\n3\r\nabc\r\n0\r\n\r\n"
 
 
 async def test_early_answer_reaches_a_client_that_is_still_sending(serve_tiny: ServeTiny) -> None:

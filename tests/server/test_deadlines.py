@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import ServeTiny
 from .rawclient import RawClient
-from .tiny import TinyGateway, start
+from .tiny import TinyGateway, answer, start
 
 GET = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
 NEVER_S = 3_600.0
@@ -124,6 +124,27 @@ async def test_client_that_reads_nothing_is_dropped(serve_tiny: ServeTiny, messa
         await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
         await gateway.left.wait()
         assert await running.server.state.wait_empty(20)
+
+
+async def test_connection_idles_its_full_time_after_a_slowly_read_answer(serve_tiny: ServeTiny) -> None:
+    gateway = TinyGateway()
+
+    async def handler(_scope: object, _receive: object, send: Any) -> None:
+        await answer(send, b"x" * 20_000_000)
+
+    gateway.handlers["x"] = handler
+    async with serve_tiny(gateway, **OTHERS) as running:
+        client = await running.connect(limit=65_536)
+        await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        await gateway.left.wait()
+        connection = await running.connection_of(client)
+        connection.on_deadline(1.0)
+        assert connection.deadline == 1.0 + running.server.state.stall_check_s
+        assert len((await client.read_answer()).body) == 20_000_000
+        connection.on_deadline(2.0)
+        assert connection.deadline == 2.0 + NEVER_S
+        connection.on_deadline(2.0 + NEVER_S)
+        assert await client.read_to_end() == b""
 
 
 async def test_slow_reader_that_goes_on_reading_is_served(serve_tiny: ServeTiny) -> None:

@@ -156,6 +156,22 @@ async def test_receive_after_the_answer_says_disconnect(serve_tiny: ServeTiny) -
         await gateway.left.wait()
 
 
+async def test_receive_that_waits_is_ended_by_the_answer(serve_tiny: ServeTiny) -> None:
+    async def handler(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        waiting = asyncio.create_task(receive())
+        await asyncio.sleep(0)
+        await answer(send, b"ok")
+        assert await waiting == {"type": "http.disconnect"}
+
+    gateway = TinyGateway(handlers={"x": handler})
+    async with serve_tiny(gateway) as running:
+        client = await running.connect()
+        await client.send(POST)
+        await client.read_answer()
+        await gateway.left.wait()
+
+
 async def test_client_that_leaves_with_requests_waiting_starts_none_of_them(serve_tiny: ServeTiny) -> None:
     gateway = TinyGateway(handlers={"x": watch})
     async with serve_tiny(gateway) as running:

@@ -170,7 +170,7 @@ async def test_application_that_reads_on_is_told_again() -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             self.messages = [await receive() for _ in range(5)]
 
-    sent, app = await run(scope_of(HOST), [b"x" * 40] * 10, app=ReadsOn())
+    sent, app = await run(scope_of(HOST), [b"x" * 40] * 3, app=ReadsOn())
     assert [message["status"] for message in sent] == [200]
     assert [message["type"] for message in app.messages[2:]] == ["http.disconnect"] * 3
 

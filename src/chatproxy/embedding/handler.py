@@ -1,77 +1,141 @@
 """ProxyHandler: a handler as a class with one method, and the adapter that makes it an ordinary handler.
 
-``super().execute(params)`` forwards to the built-in upstream, so that a subclass can change what goes in and out.
+``super().execute(params)`` forwards to a built-in handler, so that a subclass can change what goes in and comes out.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
 
-from chatproxy.errors import ApiError, UpstreamError
-from chatproxy.handlers.assemble import as_chunks, assembled, cut
+from chatproxy.embedding import answers
+from chatproxy.errors import ApiError, PluginError, UpstreamError
 from chatproxy.types.context import RequestContext
 from chatproxy.types.handler import Handler
 from chatproxy.types.reply import Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 
-Answer = Mapping[str, Any] | str | AsyncIterable[Mapping[str, Any] | str]
+logger = logging.getLogger("chatproxy.embedding")
 
-_running: ContextVar[tuple[RequestContext, Handler]] = ContextVar("chatproxy_running_handler")
+DEFAULT_BACKEND = "upstream:default"
 
 
 class ProxyHandler:
-    """Override `execute`; return a response mapping, a text, or an async iterator of chunks or texts.
+    """Override `execute`; ``params`` is the request as a mutable mapping.
+
+    Where buffered and streamed requests need different code, add ``async execute_non_streaming(params)``, which then
+    answers the buffered ones.
 
     Attributes:
-        name: shown in the exchange's record.
+        name: shown in the log, and how ``[models]`` names this handler.
+        backend: the built-in handler that ``super().execute`` forwards to: ``upstream:<name>`` or ``demo``.
     """
 
     name: str = "custom"
+    backend: str = DEFAULT_BACKEND
 
     async def execute(self, params: Any) -> Any:
-        """Answer a request; this one forwards it to the built-in upstream.
+        """Answer a request; this one forwards it to `backend`.
 
         Returns:
-            A mapping where the request is buffered, an async iterator of chunk mappings where it is streamed.
+            A response mapping, a text, or an async iterator of chunk mappings or texts. Each answers buffered and
+            streamed requests alike; objects with ``model_dump``, as openai-python returns them, count as mappings.
+            This one gives a mapping where ``params`` ask for no stream, else an async iterator of chunk mappings.
         """
-        ctx, builtin = _running.get()
-        request = params if isinstance(params, ChatRequest) else ChatRequest(params, layout=ctx.layout)
-        reply = await builtin.execute(ctx, request)
+        return await _running().forward(params)
+
+
+class _Run:
+    """One request on its way through a `ProxyHandler`."""
+
+    def __init__(self, ctx: RequestContext, backend: Handler) -> None:
+        self._ctx = ctx
+        self._backend = backend
+        self._opened: list[Stream] = []
+        self.headers: dict[str, str] = {}
+
+    async def forward(self, params: Any) -> Any:
+        """What ``super().execute`` does."""
+        request = params if isinstance(params, ChatRequest) else ChatRequest(params, layout=self._ctx.layout)
+        reply = await self._backend.execute(self._ctx, request)
+        self.headers = reply.headers
         if isinstance(reply, Completed):
             return reply.body
+        self._opened.append(reply)
         return _event_data(reply)
+
+    async def aclose(self) -> None:
+        """Close the streams that `forward` opened, also those nobody read to the end."""
+        while self._opened:
+            await self._opened.pop().aclose()
+
+
+_run: ContextVar[_Run] = ContextVar("chatproxy_run")
+
+
+def _running() -> _Run:
+    try:
+        return _run.get()
+    except LookupError:
+        raise RuntimeError("ProxyHandler.execute forwards only while the gateway runs a request") from None
 
 
 class HandlerAdapter:
     """A `Handler` around a `ProxyHandler`, or around any object with a one-argument ``execute``.
 
-    Args:
-        builtin: what ``super().execute`` forwards to.
+    Call `bind` before the first request.
     """
 
-    def __init__(self, handler: Any, builtin: Handler) -> None:
+    def __init__(self, handler: Any) -> None:
         self.name: str = getattr(handler, "name", None) or type(handler).__name__
         self._handler = handler
-        self._builtin = builtin
+        self._backend: Handler | None = None
+
+    def bind(self, handlers: Mapping[str, Handler]) -> None:
+        """Choose what ``super().execute`` forwards to.
+
+        Raises:
+            PluginError: there is no handler of the name that ``backend`` gives.
+        """
+        wanted = getattr(self._handler, "backend", DEFAULT_BACKEND)
+        if wanted not in handlers or handlers[wanted] is self:
+            others = sorted(name for name, handler in handlers.items() if handler is not self)
+            raise PluginError(f"handler {self.name!r}: no backend {wanted!r}; there are {others}")
+        self._backend = handlers[wanted]
 
     async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
         """Call the wrapped handler and bring its answer into the form the client asked for."""
-        token = _running.set((ctx, self._builtin))
+        if self._backend is None:
+            raise RuntimeError("HandlerAdapter.bind must be called first")
+        wants_stream, model = request.stream, request.model  # the handler may change both in the request
+        run = _Run(ctx, self._backend)
+        answer = await self._call(run, request, wants_stream=wants_stream)
+        pieces = _Pieces(self.name, answer, model, run)
+        if wants_stream:
+            return Stream.of(pieces, headers=run.headers, layout=ctx.layout)
         try:
-            method = self._handler.execute
-            if not request.stream:
-                method = getattr(self._handler, "execute_non_streaming", None) or method
-            answer = method(request)
-            if inspect.isawaitable(answer):
-                answer = await answer
-            if request.stream:
-                return Stream.of(_chunks(answer, request.model), layout=ctx.layout)
-            return Completed(await _whole(answer, request.model))
+            whole = await _in_run(run, answers.whole_answer(answer, model))
+            return Completed(whole, headers=run.headers)
         finally:
-            _running.reset(token)
+            await pieces.aclose()
+
+    async def _call(self, run: _Run, request: ChatRequest, *, wants_stream: bool) -> Any:
+        method = self._handler.execute
+        if not wants_stream:
+            method = getattr(self._handler, "execute_non_streaming", None) or method
+        token = _run.set(run)
+        try:
+            answer = method(request)
+            return await answer if inspect.isawaitable(answer) else answer
+        except BaseException:
+            await run.aclose()
+            raise
+        finally:
+            _run.reset(token)
 
     async def models(self, ctx: RequestContext) -> Any:
         """What the wrapped handler lists, where it does."""
@@ -85,39 +149,47 @@ class HandlerAdapter:
             await close()
 
 
-async def _event_data(stream: Stream) -> AsyncIterator[Mapping[str, Any]]:
-    async for event in stream.events():
-        yield event.data
+class _Pieces(AsyncIterator[Mapping[str, Any]]):
+    """An answer as chunks; the handler's own code runs inside of its run, wherever the stream is read."""
+
+    def __init__(self, name: str, answer: Any, model: str, run: _Run) -> None:
+        self._name = name
+        self._answer = answer
+        self._chunks = answers.pieces(answer, model)
+        self._run = run
+
+    async def __anext__(self) -> Mapping[str, Any]:
+        try:
+            chunk: Mapping[str, Any] = await _in_run(self._run, self._chunks.__anext__())
+        except (ApiError, StopAsyncIteration):
+            raise
+        except Exception as exc:
+            logger.exception("handler %r failed in its stream", self._name)
+            message = f"The handler '{self._name}' failed."
+            raise UpstreamError(message, status=500, code="handler_failed") from exc
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the conversion, the handler's own iterator and what it had opened."""
+        try:
+            await self._chunks.aclose()
+            close = getattr(self._answer, "aclose", None) or getattr(self._answer, "close", None)
+            if close is not None and hasattr(self._answer, "__aiter__"):
+                await _in_run(self._run, close())
+        finally:
+            await self._run.aclose()
 
 
-async def _whole(answer: Any, model: str) -> Any:
-    if isinstance(answer, str):
-        return await assembled(_one(answer), model)
-    if isinstance(answer, Mapping):
-        return answer
-    if hasattr(answer, "__aiter__"):
-        return await assembled(answer, model)
-    raise _unusable(answer)
+async def _in_run(run: _Run, work: Any) -> Any:
+    token = _run.set(run)
+    try:
+        return await work
+    finally:
+        _run.reset(token)
 
 
-async def _chunks(answer: Any, model: str) -> AsyncIterator[Mapping[str, Any]]:
-    if isinstance(answer, Mapping):
-        for event in cut(answer):
-            yield event
-    elif isinstance(answer, str) or hasattr(answer, "__aiter__"):
-        async for event in as_chunks(_one(answer) if isinstance(answer, str) else answer, model):
-            yield event
-    else:
-        raise _unusable(answer)
-
-
-async def _one(text: str) -> AsyncIterator[str]:
-    yield text
-
-
-def _unusable(answer: object) -> ApiError:
-    return UpstreamError(
-        f"The handler returned {type(answer).__name__}, wanted a mapping, a text or an async iterator.",
-        status=500,
-        code="handler_failed",
-    )
+async def _event_data(stream: Stream) -> AsyncGenerator[Mapping[str, Any], None]:
+    events: Any = stream.events()
+    async with aclosing(events):
+        async for event in events:
+            yield event.data

@@ -5,11 +5,12 @@ The methods see the same on buffered and streamed replies: a stream's response i
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from chatproxy.errors import ApiError
+from chatproxy.errors import ApiError, PluginError
 from chatproxy.handlers.assemble import Assembly
 from chatproxy.hookimpl import hookimpl
 from chatproxy.types.context import RequestContext
@@ -18,6 +19,7 @@ from chatproxy.types.request import ChatRequest
 from chatproxy.types.stream import StreamEvent, StreamTransform
 
 MAX_KEPT_EVENTS = 100_000
+METHODS = ("before_request", "after_request_async", "after_stream_async", "on_error_async")
 
 
 class ProxyPlugin:
@@ -57,9 +59,18 @@ class _Kept:
 
 
 def adapt_plugin(plugin: object) -> object:
-    """A `ProxyPlugin` as an object with hook implementations; anything else as it is."""
+    """A `ProxyPlugin` as an object with hook implementations; anything else as it is.
+
+    Raises:
+        PluginError: one of the four methods is not ``async def``.
+    """
+    if inspect.isclass(plugin) and issubclass(plugin, ProxyPlugin):
+        plugin = plugin()
     if not isinstance(plugin, ProxyPlugin):
         return plugin
+    for method in METHODS:
+        if not inspect.iscoroutinefunction(getattr(plugin, method)):
+            raise PluginError(f"{type(plugin).__qualname__}.{method} must be 'async def', found a plain function")
     sees_end = _overrides(plugin, "after_request_async") or _overrides(plugin, "after_stream_async")
     kind = _EndAdapter if sees_end else _Adapter
     return kind(plugin)
@@ -113,7 +124,8 @@ class _EndAdapter(_Adapter):
         if kept is None:
             return
         if kept.events is None:
-            await self._plugin.after_request_async(kept.params, kept.response)
+            if kept.response is not None:  # a client that left before the answer got none
+                await self._plugin.after_request_async(kept.params, kept.response)
             return
         assembly = Assembly()
         for event in kept.events:

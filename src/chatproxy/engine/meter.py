@@ -37,7 +37,7 @@ _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class Meter:
-    """An async iterator over lists of whole frames of a stream, without ``[DONE]``.
+    """A stream's whole frames, without ``[DONE]``: `read` waits for them, `take` and `end` do not.
 
     Args:
         chunks: the handler's bytes, cut anywhere.
@@ -50,14 +50,14 @@ class Meter:
     """
 
     __slots__ = (
-        "_chunks", "_done", "_drop_usage", "_exchange", "_fault", "_layout", "_splitter", "characters", "failure",
+        "_done", "_drop_usage", "_exchange", "_fault", "_layout", "_splitter", "characters", "chunks", "failure",
         "usage",
     )  # fmt: skip
 
     def __init__(
         self, chunks: Any, layout: Layout, exchange: Exchange, *, drop_usage: bool, max_line_bytes: int
     ) -> None:
-        self._chunks = chunks
+        self.chunks = chunks
         self._layout = layout
         self._exchange = exchange
         self._drop_usage = drop_usage
@@ -68,35 +68,49 @@ class Meter:
         self.usage: Usage | None = None
         self.characters = 0
 
-    def __aiter__(self) -> Meter:
-        return self
+    @property
+    def done(self) -> bool:
+        """Whether the stream has ended properly."""
+        return self._done
 
-    async def __anext__(self) -> list[bytes]:
+    async def read(self) -> list[bytes]:
+        """The next whole frames; none once the stream has ended.
+
+        Raises:
+            ApiError: the stream failed; also kept as ``failure``.
+        """
         try:
-            if self._fault is not None:
-                raise self._fault
             while not self._done:
                 try:
-                    chunk = await self._chunks.__anext__()
+                    frames = self.take(await self.chunks.__anext__())
                 except StopAsyncIteration:
-                    frames = self._last_frames()
-                else:
-                    frames = self._passing(self._splitter.feed(chunk))
+                    frames = self.end()
                 if frames:
                     return frames
         except ApiError as error:
             self.failure = error
             raise
-        raise StopAsyncIteration
+        return []
+
+    def take(self, chunk: bytes) -> list[bytes]:
+        """Look at the next bytes; the whole frames that a client may get, maybe none yet.
+
+        A fault counts from its own frame on: those before it in the same bytes pass first.
+        """
+        if self._fault is not None:
+            raise self._fault
+        return self._passing(self._splitter.feed(chunk))
 
     async def aclose(self) -> None:
         """Close the handler's stream."""
-        close = getattr(self._chunks, "aclose", None)
+        close = getattr(self.chunks, "aclose", None)
         if close is not None:
             await close()
 
-    def _last_frames(self) -> list[bytes]:
-        """What is left at the end of the bytes; an end without ``[DONE]`` is one only after a finish reason."""
+    def end(self) -> list[bytes]:
+        """The frames left at the end of the bytes; an end without ``[DONE]`` is one only after a finish reason."""
+        if self._fault is not None:
+            raise self._fault
         last = self._splitter.flush()
         frames = self._passing([last]) if last is not None else []
         if not self._done and not self._exchange.finish_reasons:
@@ -105,10 +119,7 @@ class Meter:
         return frames
 
     def _passing(self, frames: list[bytes]) -> list[bytes]:
-        """Look at every frame; the same list back where all of them pass on.
-
-        A fault counts from its own frame on: those before it in the same read pass first.
-        """
+        """Look at every frame; those that pass on."""
         passing: list[bytes] = []
         try:
             for frame in frames:

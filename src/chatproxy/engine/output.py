@@ -6,7 +6,7 @@ It ends in exactly one way: with ``[DONE]``, or with one error event and nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 
 import msgspec
 
@@ -44,7 +44,9 @@ class MeteredEvents:
                 frame = self._waiting.pop(0)
                 if frame_data(frame) is not None:
                     return StreamEvent(frame, self._layout)
-            self._waiting = await self._meter.__anext__()
+            self._waiting = await self._meter.read()
+            if not self._waiting:
+                raise StopAsyncIteration
 
 
 class Output:
@@ -59,7 +61,7 @@ class Output:
         error: what the stream ended with; None while it goes on and after ``[DONE]``.
     """
 
-    __slots__ = ("_drop_usage", "_ended", "_first", "_layers", "_live", "error", "meter", "request")
+    __slots__ = ("_bytes", "_drop_usage", "_first", "_layers", "_live", "error", "meter", "request")
 
     def __init__(self, meter: Meter, live: Live, request: ChatRequest, *, drop_usage: bool) -> None:
         self.meter = meter
@@ -68,7 +70,7 @@ class Output:
         self._live = live
         self._drop_usage = drop_usage
         self._first: bytes | None = None
-        self._ended = False
+        self._bytes = self._read()
         self.error: ApiError | None = None
 
     def lay(self, hooks: Hooks, ctx: RequestContext, transforms: Sequence[tuple[Impl, StreamTransform]]) -> None:
@@ -82,60 +84,71 @@ class Output:
         Raises:
             ApiError: the stream failed before it began.
         """
-        try:
-            self._first = await self._next()
-        except ApiError as error:
-            self.error = error
-            raise
+        self._first = await self._bytes.__anext__()
 
     def __aiter__(self) -> Output:
         return self
 
-    async def __anext__(self) -> bytes:
-        first = self._first
-        if first is not None:
-            self._first = None
-            return first
-        if self._ended:
-            raise StopAsyncIteration
-        try:
-            return await self._next()
-        except ApiError as error:
-            return self.end_with(error)
-        except asyncio.CancelledError:
-            if self._live.reason != "server_shutdown" or not self._live.absorb():
-                raise
-            return self.end_with(shutdown_error())
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._bytes.__anext__() if self._first is None else self._take_first()
 
     def end_with(self, error: ApiError) -> bytes:
         """The error event that ends this stream."""
         self.error = error
-        self._ended = True
         return encode_frame(_encode(error.envelope()))
 
     async def aclose(self) -> None:
         """Close the transforms, outermost first, then the handler's stream."""
-        self._ended = True
         try:
+            await self._bytes.aclose()
             for layer in reversed(self._layers):
                 await layer.aclose()
         finally:
             await self.meter.aclose()
 
-    async def _next(self) -> bytes:
+    async def _take_first(self) -> bytes:
+        first, self._first = self._first, None
+        return first or b""
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
+        """The stream's bytes and its one end."""
+        meter = self.meter
+        has_begun = False
         try:
-            if not self._layers:
-                frames = await self.meter.__anext__()
-                return frames[0] if len(frames) == 1 else b"".join(frames)
-            while True:
-                event = await self._layers[-1].__anext__()
-                if not (self._drop_usage and _is_usage_only(event)):
-                    return event.encode()
-        except StopAsyncIteration:
-            if self.meter.failure is not None:  # a plugin swallowed it; the client must still learn of it
-                raise self.meter.failure from None
-            self._ended = True
-            return DONE
+            if self._layers:
+                async for data in self._transformed():
+                    yield data
+                    has_begun = True
+            else:
+                while not meter.done:  # written out here: a coroutine more would cost each event its price
+                    try:
+                        frames = meter.take(await meter.chunks.__anext__())
+                    except StopAsyncIteration:
+                        frames = meter.end()
+                    if frames:
+                        yield frames[0] if len(frames) == 1 else b"".join(frames)
+                        has_begun = True
+        except (ApiError, asyncio.CancelledError) as error:
+            yield self._last_words(error, has_begun=has_begun)
+        else:
+            yield DONE
+
+    def _last_words(self, error: ApiError | asyncio.CancelledError, *, has_begun: bool) -> bytes:
+        """The error event for what ended the stream; raises it again where it is not for this place to answer."""
+        if isinstance(error, ApiError):
+            self.error = error
+            if has_begun:
+                return self.end_with(error)
+        elif has_begun and self._live.reason == "server_shutdown" and self._live.absorb():
+            return self.end_with(shutdown_error())
+        raise error
+
+    async def _transformed(self) -> AsyncGenerator[bytes, None]:
+        async for event in self._layers[-1]:
+            if not (self._drop_usage and _is_usage_only(event)):
+                yield event.encode()
+        if self.meter.failure is not None:  # a plugin swallowed it; the client must still learn of it
+            raise self.meter.failure
 
 
 def _is_usage_only(event: StreamEvent) -> bool:

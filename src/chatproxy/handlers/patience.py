@@ -47,18 +47,30 @@ class Patience:
         Raises:
             UpstreamTimeout: a deadline passed (504).
         """
-        if self._timer is None:
-            self._arm()
-        task = self._task = asyncio.current_task()
+        self.begin()
         try:
             return await awaitable
         except asyncio.CancelledError:
-            if not self._expired or task is None:
-                raise
-            task.uncancel()
-            raise self._error() from None
+            self.raise_if_expired()
+            raise
         finally:
-            self._task = None
+            self.end()
+
+    def begin(self) -> None:
+        """The current task begins to wait; `wait` in three parts, for where a coroutine more would cost too much."""
+        if self._timer is None:
+            self._arm()
+        self._task = asyncio.current_task(self._loop)
+
+    def raise_if_expired(self) -> None:
+        """Where a wait was cancelled: raise `UpstreamTimeout` if it was the deadline that did it."""
+        if self._expired and self._task is not None:
+            self._task.uncancel()
+            raise self._error() from None
+
+    def end(self) -> None:
+        """The wait is over."""
+        self._task = None
 
     def alive(self) -> None:
         """The upstream gave something that counts; the next wait starts anew."""

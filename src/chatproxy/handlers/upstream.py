@@ -286,8 +286,12 @@ class _Chunks:
         patience = self._patience
         if self._quiet:
             patience.resume(self._left_at)
+        patience.begin()
         try:
-            chunk = await patience.wait(self._iterator.__anext__())
+            chunk = await self._iterator.__anext__()
+        except asyncio.CancelledError:
+            patience.raise_if_expired()
+            raise
         except StopAsyncIteration:
             patience.stop()
             if self._decoder is not None:
@@ -296,6 +300,8 @@ class _Chunks:
         except httpx.TransportError as exc:
             patience.stop()
             raise self._handler.failure(exc) from exc
+        finally:
+            patience.end()
         if self._decoder is not None:
             chunk = self._decoder.decode(chunk)
         if chunk.startswith(b"data") and not self._in_comment:

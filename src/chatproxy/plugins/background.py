@@ -1,6 +1,8 @@
 """AFTER: hooks that run in the background; nothing on the request path waits for them.
 
-One owner task for each plugin, each with its own bounded queue, so that a slow or failing plugin costs no other.
+One owner task makes the calls of all plugins in order. A plugin that has to wait keeps the task it was called in; the
+rest of the queue goes to a new owner, and later calls of that plugin wait behind its own. So a slow or failing plugin
+costs no other, and plugins that do not wait cost no task switch each.
 """
 
 from __future__ import annotations
@@ -12,27 +14,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatproxy.errors import ApiError
-from chatproxy.plugins.impl import Impl
+from chatproxy.plugins.impl import Impl, Pending
 from chatproxy.types.exchange import Exchange
 
 logger = logging.getLogger("chatproxy.plugins")
 
 QUEUE_LENGTH = 10_000
+_CALLS_PER_TURN = 100
 
 
-class _Queue:
-    """The calls that wait for one plugin, and the task that makes them."""
+class _Lane:
+    """One plugin's part of the queue. ``waiting`` counts its calls that have not ended."""
 
-    __slots__ = ("busy", "calls", "done", "dropped", "plugin", "task", "waiter")
+    __slots__ = ("backlog", "busy", "dropped", "plugin", "waiting")
 
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
-        self.calls: deque[tuple[Impl, Exchange, tuple[Any, ...]]] = deque()
-        self.dropped = 0
-        self.done = 0
+        self.backlog: deque[tuple[Impl, Exchange, tuple[Any, ...]]] = deque()
         self.busy = False
-        self.task: asyncio.Task[None] | None = None
-        self.waiter: asyncio.Future[None] | None = None
+        self.dropped = 0
+        self.waiting = 0
+
+    def drop(self, count: int) -> None:
+        """Count calls that will not be made."""
+        if count and not self.dropped:
+            logger.warning("telemetry of plugin %r is being dropped: its queue is full or closing", self.plugin)
+        self.dropped += count
 
 
 class Background:
@@ -44,73 +51,120 @@ class Background:
     """
 
     def __init__(self, impls: Mapping[str, Sequence[Impl]], *, queue_length: int | None = None) -> None:
-        self._impls = {hook: tuple(found) for hook, found in impls.items()}
+        self._lanes = {impl.plugin: _Lane(impl.plugin) for found in impls.values() for impl in found}
+        self._impls = {hook: [(impl, self._lanes[impl.plugin]) for impl in found] for hook, found in impls.items()}
         self._queue_length = queue_length or QUEUE_LENGTH
-        self._queues: dict[str, _Queue] = {
-            impl.plugin: _Queue(impl.plugin) for found in self._impls.values() for impl in found
-        }
+        self._calls: deque[tuple[Impl, _Lane, Exchange, tuple[Any, ...]]] = deque()
+        self._owner: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiter: asyncio.Future[None] | None = None
         self._closing = False
 
     @property
     def dropped(self) -> dict[str, int]:
         """Calls that found a full queue or were left at the end, by plugin."""
-        return {name: queue.dropped for name, queue in self._queues.items()}
+        return {name: lane.dropped for name, lane in self._lanes.items()}
 
     @property
     def waiting(self) -> dict[str, int]:
-        """Calls not made yet, by plugin."""
-        return {name: len(queue.calls) + queue.busy for name, queue in self._queues.items()}
+        """Calls that have not ended, by plugin."""
+        return {name: lane.waiting for name, lane in self._lanes.items()}
 
     def submit(self, hook: str, exchange: Exchange, *args: Any) -> None:
         """Queue one call of ``hook`` for each plugin that has it; never blocks, never raises."""
-        for impl in self._impls.get(hook, ()):
-            queue = self._queues[impl.plugin]
-            if len(queue.calls) >= self._queue_length or self._closing:
-                self._drop(queue, 1)
-                continue
-            queue.calls.append((impl, exchange, args))
-            if queue.waiter is not None:
-                queue.waiter.set_result(None)
-                queue.waiter = None
-            elif queue.task is None:
-                queue.task = asyncio.get_running_loop().create_task(self._own(queue), name=f"after:{queue.plugin}")
+        for impl, lane in self._impls.get(hook, ()):
+            if lane.waiting >= self._queue_length or self._closing:
+                lane.drop(1)
+            else:
+                lane.waiting += 1
+                self._calls.append((impl, lane, exchange, args))
+        if self._calls:
+            self._wake()
 
     async def drain(self, limit_s: float) -> None:
-        """Wait until every queue is empty, at most ``limit_s`` seconds; what is left then is dropped and counted."""
+        """Wait until every call has ended, at most ``limit_s`` seconds; what is left then is dropped and counted."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit_s
         self._closing = True
-        tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
-        for queue in self._queues.values():
-            if queue.waiter is not None:
-                queue.waiter.set_result(None)
-                queue.waiter = None
-        if tasks:
-            await asyncio.wait(tasks, timeout=limit_s)
-        for queue in self._queues.values():
-            if queue.task is not None and not queue.task.done():
-                queue.task.cancel()
-                self._drop(queue, len(queue.calls) + queue.busy)
-                queue.calls.clear()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._wake()
+        while self._tasks and (left_s := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        late = list(self._tasks)
+        for task in late:
+            task.cancel()
+        self._calls.clear()
+        for lane in self._lanes.values():
+            lane.drop(lane.waiting)
+            lane.backlog.clear()
+        await asyncio.gather(*late, return_exceptions=True)
+        for lane in self._lanes.values():
+            lane.waiting = 0
+        self._closing = False
 
-    async def _own(self, queue: _Queue) -> None:
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.set_result(None)
+        elif self._owner is None and self._calls:
+            task = self._owner = asyncio.get_running_loop().create_task(self._own(), name="after")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _own(self) -> None:
+        """Make calls until one has to wait; then stay with that one."""
+        made = 0
         while True:
-            while queue.calls:
-                impl, exchange, args = queue.calls.popleft()
-                queue.busy = True
-                try:
-                    await impl.call(exchange, *args)
-                except ApiError as error:  # raised on purpose or by the policy; nobody is left to answer
-                    if error.__cause__ is None:
-                        logger.warning("plugin %r raised in %s: %s", impl.plugin, impl.hook, error)
-                finally:
-                    queue.busy = False
-                    queue.done += 1
+            while self._calls:
+                impl, lane, exchange, args = self._calls.popleft()
+                if lane.busy:
+                    lane.backlog.append((impl, exchange, args))
+                elif (pending := _begin(impl, lane, exchange, args)) is not None:
+                    lane.busy = True
+                    self._owner = None
+                    self._wake()
+                    await _stay(pending, lane)
+                    return
+                made += 1
+                if made % _CALLS_PER_TURN == 0:
+                    await asyncio.sleep(0)
             if self._closing:
+                self._owner = None
                 return
-            queue.waiter = asyncio.get_running_loop().create_future()
-            await queue.waiter
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
 
-    def _drop(self, queue: _Queue, count: int) -> None:
-        if count and not queue.dropped:
-            logger.warning("telemetry of plugin %r is being dropped: its queue is full or closing", queue.plugin)
-        queue.dropped += count
+
+def _begin(impl: Impl, lane: _Lane, exchange: Exchange, args: tuple[Any, ...]) -> Pending | None:
+    """Make a call; what to wait for where it has not ended."""
+    try:
+        result = impl.step(exchange, *args)
+    except ApiError as error:
+        _raised(lane, error)
+    else:
+        if type(result) is Pending:
+            return result
+    lane.waiting -= 1
+    return None
+
+
+async def _stay(pending: Pending | None, lane: _Lane) -> None:
+    """Wait for a plugin's call, then make those that came for it meanwhile."""
+    try:
+        while pending is not None:
+            try:
+                await pending.wait()
+            except ApiError as error:
+                _raised(lane, error)
+            lane.waiting -= 1
+            pending = None
+            while lane.backlog and pending is None:
+                impl, exchange, args = lane.backlog.popleft()
+                pending = _begin(impl, lane, exchange, args)
+    finally:
+        lane.busy = False
+
+
+def _raised(lane: _Lane, error: ApiError) -> None:
+    """Nobody is left to answer; a failure by policy was logged where it happened."""
+    if error.__cause__ is None:
+        logger.warning("plugin %r raised in the background: %s", lane.plugin, error)

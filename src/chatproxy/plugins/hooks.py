@@ -11,7 +11,7 @@ from typing import Any
 from chatproxy.errors import ApiError, Unauthenticated
 from chatproxy.plugins.around import Execute, compose
 from chatproxy.plugins.background import Background
-from chatproxy.plugins.impl import SKIPPED, Impl
+from chatproxy.plugins.impl import SKIPPED, Impl, Pending
 from chatproxy.plugins.layers import Layer
 from chatproxy.types.context import RequestContext
 from chatproxy.types.exchange import Exchange
@@ -85,7 +85,9 @@ class Hooks:
         """The request as the plugins leave it."""
         for impl in self._before_request:
             saved = None if impl.closed else request.encode()
-            result = await impl.call(ctx.exchange, ctx, request)
+            result = impl.step(ctx.exchange, ctx, request)
+            if type(result) is Pending:
+                result = await result.wait()
             if result is None:
                 continue
             if result is SKIPPED:
@@ -98,7 +100,9 @@ class Hooks:
     async def select_handler(self, ctx: RequestContext, request: ChatRequest) -> Handler | None:
         """The handler a plugin chose; None where none did."""
         for impl in self._select_handler:
-            result = await impl.call(ctx.exchange, ctx, request)
+            result = impl.step(ctx.exchange, ctx, request)
+            if type(result) is Pending:
+                result = await result.wait()
             if result is None or result is SKIPPED:
                 continue
             if isinstance(result, str):
@@ -139,7 +143,9 @@ class Hooks:
         """The buffered reply as the plugins leave it; they are called in reverse order."""
         for impl in self._before_response:
             saved = None if impl.closed else response.encode()
-            result = await impl.call(ctx.exchange, ctx, request, response)
+            result = impl.step(ctx.exchange, ctx, request, response)
+            if type(result) is Pending:
+                result = await result.wait()
             if result is None:
                 continue
             if result is SKIPPED:

@@ -89,42 +89,50 @@ class Impl:
         self.location = location
 
     async def call(self, exchange: Exchange, *args: Any) -> Any:
-        """Call it under its deadline and policy.
+        """Call it under its deadline and policy; see `step` for what comes back."""
+        result = self.step(exchange, *args)
+        return await result.wait() if type(result) is Pending else result
+
+    def step(self, exchange: Exchange, *args: Any) -> Any:
+        """Call it as far as it goes without waiting.
 
         Returns:
-            What it returned; `SKIPPED` where it failed under the policy ``open`` or is in quarantine.
+            What it returned; `SKIPPED` where it failed under the policy ``open`` or is in quarantine; a `Pending` to
+            wait for where it suspended.
 
         Raises:
             ApiError: raised by the plugin on purpose, or `PluginFailed` unless the policy is ``open``.
         """
-        if self.is_skipped(exchange):
+        if self.skippable and self.is_skipped(exchange):
             return SKIPPED
-        self.state.calls += 1
+        state = self.state
+        state.calls += 1
         started_at = time.perf_counter()
         try:
             steps = self.function(*args)
-            try:
-                waiting_for = steps.send(None)
-            except StopIteration as stop:
-                result = stop.value
-            else:
-                result = await finish(steps, waiting_for, Clock(self.policy.deadline_s))
+            waiting_for = steps.send(None)
+        except StopIteration as stop:
+            if stop.value is not None or state.in_a_row:
+                self.succeeded(exchange, stop.value, started_at)
+            return stop.value
         except ApiError as error:
-            if isinstance(error, PluginFailed):
-                raise
-            self.state.in_a_row = 0
-            exchange.hook_calls.append(HookCall(self.plugin, self.hook, "rejected", time.perf_counter() - started_at))
+            self.refused(exchange, error, started_at)
             raise
-        except DeadlinePassedError as passed:
-            self.state.abandoned += passed.abandoned
-            return self.failed(exchange, "timeout", started_at, passed)
         except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
             return self.failed(exchange, "error", started_at, exc)
-        if self.state.in_a_row:
-            self.state.in_a_row = 0
+        return Pending(self, exchange, steps, waiting_for, started_at)
+
+    def succeeded(self, exchange: Exchange, result: Any, started_at: float) -> None:
+        """Note a call that went well."""
+        self.state.in_a_row = 0
         if result is not None:
             exchange.hook_calls.append(HookCall(self.plugin, self.hook, "ok", time.perf_counter() - started_at))
-        return result
+
+    def refused(self, exchange: Exchange, error: ApiError, started_at: float) -> None:
+        """Note an error that the plugin raised on purpose."""
+        if not isinstance(error, PluginFailed):
+            self.state.in_a_row = 0
+            exchange.hook_calls.append(HookCall(self.plugin, self.hook, "rejected", time.perf_counter() - started_at))
 
     def is_skipped(self, exchange: Exchange) -> bool:
         """Whether the plugin is in quarantine and this hook is to be left out; counts it."""
@@ -166,6 +174,35 @@ class Impl:
         """Treat a returned value of the wrong type as a failure."""
         error = TypeError(f"{self.hook} must return {wanted} or None, found {type(found).__name__}")
         return self.failed(exchange, "error", time.perf_counter(), error)
+
+
+class Pending:
+    """A call that has suspended; `wait` drives it to its end, in the task that began it."""
+
+    __slots__ = ("_exchange", "_impl", "_started_at", "_steps", "_waiting_for")
+
+    def __init__(self, impl: Impl, exchange: Exchange, steps: Any, waiting_for: Any, started_at: float) -> None:
+        self._impl = impl
+        self._exchange = exchange
+        self._steps = steps
+        self._waiting_for = waiting_for
+        self._started_at = started_at
+
+    async def wait(self) -> Any:
+        """What `Impl.step` would have returned, or raised, had the plugin not waited."""
+        impl = self._impl
+        try:
+            result = await finish(self._steps, self._waiting_for, Clock(impl.policy.deadline_s))
+        except ApiError as error:
+            impl.refused(self._exchange, error, self._started_at)
+            raise
+        except DeadlinePassedError as passed:
+            impl.state.abandoned += passed.abandoned
+            return impl.failed(self._exchange, "timeout", self._started_at, passed)
+        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
+            return impl.failed(self._exchange, "error", self._started_at, exc)
+        impl.succeeded(self._exchange, result, self._started_at)
+        return result
 
 
 def adapt(function: Callable[..., Any], argument_names: Sequence[str], spec_names: Sequence[str]) -> Callable[..., Any]:

@@ -33,7 +33,7 @@ class Lifespan:
             StartupError: the application said that it cannot start; the message is its own.
         """
         self._task = asyncio.create_task(self._run())
-        reply = await self._ask("lifespan.startup")
+        reply = await self._ask(self._task, "lifespan.startup")
         if reply is None:
             self.supported = False
             error = self._task.exception()
@@ -44,12 +44,12 @@ class Lifespan:
 
     async def stop(self, timeout_s: float) -> None:
         """Shut the application down; after `timeout_s` it is cancelled."""
-        task = self._task
+        task, self._task = self._task, None
         if task is None or not self.supported:
             return
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await self._ask("lifespan.shutdown")
+                reply = await self._ask(task, "lifespan.shutdown")
                 await asyncio.wait({task})
         except TimeoutError:
             logger.error("the application did not shut down within %g s", timeout_s)  # noqa: TRY400
@@ -60,11 +60,8 @@ class Lifespan:
         if failed or error is not None:
             logger.error("the application failed to shut down", exc_info=error)
 
-    async def _ask(self, event: str) -> Message | None:
+    async def _ask(self, task: asyncio.Task[None], event: str) -> Message | None:
         """Send one event; the application's reply, or None if it ended without one."""
-        task = self._task
-        if task is None:
-            return None
         await self._events.put({"type": event})
         reply = asyncio.create_task(self._replies.get())
         try:

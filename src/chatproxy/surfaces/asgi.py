@@ -116,6 +116,7 @@ class _Run:
                 async with asyncio.timeout(_LAST_WORDS_S):  # to a client that reads slowly
                     last = stream.end_with(shutdown_error())
                     await send({"type": "http.response.body", "body": last, "more_body": True})
+                break
             if exchange.first_byte_s is None:
                 self._first_byte()
             exchange.response_bytes += len(chunk)
