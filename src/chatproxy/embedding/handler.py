@@ -46,22 +46,22 @@ class ProxyHandler:
             streamed requests alike; objects with ``model_dump``, as openai-python returns them, count as mappings.
             This one gives a mapping where ``params`` ask for no stream, else an async iterator of chunk mappings.
         """
-        return await _running().forward(params)
+        return await _running().forward(params, self.backend)
 
 
 class _Run:
     """One request on its way through a `ProxyHandler`."""
 
-    def __init__(self, ctx: RequestContext, backend: Handler) -> None:
+    def __init__(self, ctx: RequestContext, handlers: Mapping[str, Handler]) -> None:
         self._ctx = ctx
-        self._backend = backend
+        self._handlers = handlers
         self._opened: list[Stream] = []
         self.headers: dict[str, str] = {}
 
-    async def forward(self, params: Any) -> Any:
+    async def forward(self, params: Any, backend: str) -> Any:
         """What ``super().execute`` does."""
         request = params if isinstance(params, ChatRequest) else ChatRequest(params, layout=self._ctx.layout)
-        reply = await self._backend.execute(self._ctx, request)
+        reply = await self._handlers[backend].execute(self._ctx, request)
         self.headers = reply.headers
         if isinstance(reply, Completed):
             return reply.body
@@ -93,26 +93,26 @@ class HandlerAdapter:
     def __init__(self, handler: Any) -> None:
         self.name: str = getattr(handler, "name", None) or type(handler).__name__
         self._handler = handler
-        self._backend: Handler | None = None
+        self._handlers: Mapping[str, Handler] | None = None
 
     def bind(self, handlers: Mapping[str, Handler]) -> None:
-        """Choose what ``super().execute`` forwards to.
+        """Say which handlers ``super().execute`` can forward to, by name.
 
         Raises:
             PluginError: there is no handler of the name that ``backend`` gives.
         """
         wanted = getattr(self._handler, "backend", DEFAULT_BACKEND)
-        if wanted not in handlers or handlers[wanted] is self:
-            others = sorted(name for name, handler in handlers.items() if handler is not self)
-            raise PluginError(f"handler {self.name!r}: no backend {wanted!r}; there are {others}")
-        self._backend = handlers[wanted]
+        others = {name: handler for name, handler in handlers.items() if handler is not self}
+        if wanted not in others:
+            raise PluginError(f"handler {self.name!r}: no backend {wanted!r}; there are {sorted(others)}")
+        self._handlers = others
 
     async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
         """Call the wrapped handler and bring its answer into the form the client asked for."""
-        if self._backend is None:
+        if self._handlers is None:
             raise RuntimeError("HandlerAdapter.bind must be called first")
         wants_stream, model = request.stream, request.model  # the handler may change both in the request
-        run = _Run(ctx, self._backend)
+        run = _Run(ctx, self._handlers)
         answer = await self._call(run, request, wants_stream=wants_stream)
         pieces = _Pieces(self.name, answer, model, run)
         if wants_stream:

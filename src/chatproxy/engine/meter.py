@@ -45,12 +45,13 @@ class Meter:
 
     Attributes:
         failure: how the stream failed; also set when a plugin swallowed the error.
+        fault: to be raised before anything more is waited for; the frames in front of it have passed.
         usage: the last token counts the stream carried.
         characters: of content seen, for an estimate.
     """
 
     __slots__ = (
-        "_done", "_drop_usage", "_exchange", "_fault", "_layout", "_splitter", "characters", "chunks", "failure",
+        "_done", "_drop_usage", "_exchange", "_layout", "_splitter", "characters", "chunks", "failure", "fault",
         "usage",
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ class Meter:
         self._drop_usage = drop_usage
         self._splitter = FrameSplitter(max_line_bytes)
         self._done = False
-        self._fault: ApiError | None = None  # to be raised by the next read
+        self.fault: ApiError | None = None
         self.failure: ApiError | None = None
         self.usage: Usage | None = None
         self.characters = 0
@@ -81,6 +82,8 @@ class Meter:
         """
         try:
             while not self._done:
+                if self.fault is not None:
+                    raise self.fault
                 try:
                     frames = self.take(await self.chunks.__anext__())
                 except StopAsyncIteration:
@@ -97,8 +100,6 @@ class Meter:
 
         A fault counts from its own frame on: those before it in the same bytes pass first.
         """
-        if self._fault is not None:
-            raise self._fault
         return self._passing(self._splitter.feed(chunk))
 
     async def aclose(self) -> None:
@@ -109,8 +110,6 @@ class Meter:
 
     def end(self) -> list[bytes]:
         """The frames left at the end of the bytes; an end without ``[DONE]`` is one only after a finish reason."""
-        if self._fault is not None:
-            raise self._fault
         last = self._splitter.flush()
         frames = self._passing([last]) if last is not None else []
         if not self._done and not self._exchange.finish_reasons:
@@ -130,7 +129,7 @@ class Meter:
         except ApiError as fault:
             if not passing:
                 raise
-            self._fault = fault
+            self.fault = fault
         return passing
 
     def _look(self, frame: bytes) -> bool:

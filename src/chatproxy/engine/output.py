@@ -59,9 +59,10 @@ class Output:
 
     Attributes:
         error: what the stream ended with; None while it goes on and after ``[DONE]``.
+        is_over: the bytes given last are the end of the stream.
     """
 
-    __slots__ = ("_bytes", "_drop_usage", "_first", "_layers", "_live", "error", "meter", "request")
+    __slots__ = ("_bytes", "_drop_usage", "_first", "_layers", "_live", "error", "is_over", "meter", "request")
 
     def __init__(self, meter: Meter, live: Live, request: ChatRequest, *, drop_usage: bool) -> None:
         self.meter = meter
@@ -71,6 +72,7 @@ class Output:
         self._drop_usage = drop_usage
         self._first: bytes | None = None
         self._bytes = self._read()
+        self.is_over = False
         self.error: ApiError | None = None
 
     def lay(self, hooks: Hooks, ctx: RequestContext, transforms: Sequence[tuple[Impl, StreamTransform]]) -> None:
@@ -95,6 +97,7 @@ class Output:
     def end_with(self, error: ApiError) -> bytes:
         """The error event that ends this stream."""
         self.error = error
+        self.is_over = True
         return encode_frame(_encode(error.envelope()))
 
     async def aclose(self) -> None:
@@ -121,16 +124,21 @@ class Output:
                     has_begun = True
             else:
                 while not meter.done:  # written out here: a coroutine more would cost each event its price
+                    if meter.fault is not None:
+                        raise meter.fault
                     try:
                         frames = meter.take(await meter.chunks.__anext__())
                     except StopAsyncIteration:
                         frames = meter.end()
                     if frames:
-                        yield frames[0] if len(frames) == 1 else b"".join(frames)
+                        data = frames[0] if len(frames) == 1 else b"".join(frames)
+                        frames.clear()  # while a slow client takes its time, only the joined bytes are kept
+                        yield data
                         has_begun = True
         except (ApiError, asyncio.CancelledError) as error:
             yield self._last_words(error, has_begun=has_begun)
         else:
+            self.is_over = True
             yield DONE
 
     def _last_words(self, error: ApiError | asyncio.CancelledError, *, has_begun: bool) -> bytes:

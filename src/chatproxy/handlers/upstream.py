@@ -30,6 +30,7 @@ Pairs = list[tuple[bytes, bytes]]
 _PASSED_ON = (b"x-ratelimit-", b"openai-", b"retry-after")
 _EXCERPT = 200
 _READ_OUT_S = 0.25
+_TAIL_BYTES = 1024  # of a stream's last bytes, to see whether they end in [DONE]
 
 
 class UpstreamTarget(NamedTuple):
@@ -313,7 +314,7 @@ class _Chunks:
             self._left_at = patience.now()
         else:
             patience.alive()
-        self._last = chunk
+        self._last = chunk if len(chunk) < _TAIL_BYTES else chunk[-_TAIL_BYTES:]
         return chunk
 
     async def aclose(self) -> None:

@@ -6,6 +6,7 @@ Rule: everything that was begun is ended in `run`, whatever happens on the way.
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from chatproxy.engine import Answer, Live, shutdown_error
 from chatproxy.errors import ApiError
@@ -26,6 +27,8 @@ from chatproxy.surfaces.watch import Watch
 from chatproxy.types.context import Headers, RequestContext
 from chatproxy.types.layout import Layout
 
+logger = logging.getLogger("chatproxy.surfaces")
+
 _LAST_WORDS_S = 1.0
 
 
@@ -38,6 +41,15 @@ async def run(gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, 
         await send_error(send, ctx.request_id, error)
         return
     await _Run(gateway, ctx, live).serve(headers, scope, receive, send)
+
+
+async def _send_last(send: Send, last: bytes) -> None:
+    """Send the end of a stream to a client that may read slowly or not at all; the server closes what is left."""
+    try:
+        async with asyncio.timeout(_LAST_WORDS_S):
+            await send({"type": "http.response.body", "body": last})
+    except TimeoutError:
+        logger.info("a client did not take the end of its stream")
 
 
 class _Run:
@@ -109,18 +121,15 @@ class _Run:
         await send(stream_start(answer.status, pairs))
         async for chunk in stream:
             try:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": chunk, "more_body": not stream.is_over})
             except asyncio.CancelledError:
                 if self._live.reason != "server_shutdown" or not self._live.absorb():
                     raise
-                async with asyncio.timeout(_LAST_WORDS_S):  # to a client that reads slowly
-                    last = stream.end_with(shutdown_error())
-                    await send({"type": "http.response.body", "body": last, "more_body": True})
-                break
+                await _send_last(send, stream.end_with(shutdown_error()))
+                return
             if exchange.first_byte_s is None:
                 self._first_byte()
             exchange.response_bytes += len(chunk)
-        await send({"type": "http.response.body", "body": b""})
 
     def _first_byte(self) -> None:
         self._ctx.exchange.first_byte_s = self._gateway.engine.clock() - self._ctx.started_s
