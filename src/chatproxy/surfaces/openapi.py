@@ -68,6 +68,18 @@ _MODELS = Schema(
     required=["object", "data"],
     properties={"object": Schema(const="list"), "data": Schema(type=OpenAPIType.ARRAY, items=_MODEL)},
 )
+_FALLBACK = b"""
+<p id="chatproxy-fallback" hidden style="font: 1rem/1.5 sans-serif; margin: 3rem auto; max-width: 40rem">
+  The interactive viewer is loaded from cdn.jsdelivr.net, which this browser cannot reach. The description itself is at
+  <a href="/schema/openapi.json">/schema/openapi.json</a> and <a href="/schema/openapi.yaml">/schema/openapi.yaml</a>.
+</p>
+<script>
+  addEventListener("load", () => {
+    const viewer = globalThis.SwaggerUIBundle ?? globalThis.Redoc
+    document.getElementById("chatproxy-fallback").hidden = viewer !== undefined
+  })
+</script>
+"""
 
 
 def openapi_config(version: str) -> OpenAPIConfig:
@@ -87,13 +99,20 @@ def docs_routes() -> list[HTTPRouteHandler]:
 
     @get("/docs", include_in_schema=False, sync_to_thread=False, opt={"public": True})
     def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(swagger.render(request, request.app.openapi_schema.to_schema()), media_type=MediaType.HTML)
+        page = swagger.render(request, request.app.openapi_schema.to_schema())
+        return Response(with_fallback(page), media_type=MediaType.HTML)
 
     @get("/redoc", include_in_schema=False, sync_to_thread=False, opt={"public": True})
     def redoc_page(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(redoc.render(request, request.app.openapi_schema.to_schema()), media_type=MediaType.HTML)
+        page = redoc.render(request, request.app.openapi_schema.to_schema())
+        return Response(with_fallback(page), media_type=MediaType.HTML)
 
     return [docs, redoc_page]
+
+
+def with_fallback(page: bytes) -> bytes:
+    """Say something where the viewer cannot be loaded: both come from a public CDN, as Litestar has them."""
+    return page.replace(b"</body>", _FALLBACK + b"</body>", 1)
 
 
 def describe_surfaces(app: Litestar) -> None:
