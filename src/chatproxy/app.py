@@ -232,7 +232,7 @@ def create_app(
     registry = Registry(discover(config.plugins, extra=plugins), config.plugins)
     for secret in upstream_secrets(config):
         register_secret(secret)
-    log = ExchangeLog(config.log_format, config.log_level)
+    log = ExchangeLog(config.log_format, config.log_level, is_detailed=config.enable_telemetry)
     return ChatproxyApp(config, registry, _Parts(config, registry, handler, log, transport))
 
 

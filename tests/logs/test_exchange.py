@@ -11,7 +11,7 @@ import pytest
 
 from chatproxy.logs import ExchangeLog
 from chatproxy.logs.sink import FLUSH_BYTES
-from chatproxy.types import Exchange, Usage
+from chatproxy.types import Exchange, HookCall, Usage
 
 FULL = Exchange(
     request_id="req_1",
@@ -230,3 +230,26 @@ def test_log_goes_on_in_a_second_event_loop() -> None:
     asyncio.run(write(1))
     log.flush()
     assert ids(stream.getvalue()) == ["req_0", "req_1"]
+
+
+def detailed(log_format: str, **fields: Any) -> str:
+    stream = io.StringIO()
+    log = ExchangeLog(log_format, "info", stream, is_detailed=True)  # type: ignore[arg-type]
+    log.write(Exchange(request_id="req_1", **fields))
+    log.flush()
+    return stream.getvalue()
+
+
+def test_detailed_line_says_what_plugins_did_without_their_secrets() -> None:
+    calls = [HookCall("redact", "before_request", "ok", 0.002)]
+    written = detailed("json", hook_calls=calls, notes={"redact": {"found": "Bearer sk-1234567890abcdef"}})
+    line = msgspec.json.decode(written)
+    assert line["hook_calls"] == [{"plugin": "redact", "hook": "before_request", "outcome": "ok", "duration_s": 0.002}]
+    assert "1234567890abcdef" not in written
+    assert written.count("\n") == 1
+    assert "redact.before_request ok 2.0 ms" in detailed("text", hook_calls=calls)
+
+
+def test_note_that_is_no_json_does_not_cost_the_line() -> None:
+    line = msgspec.json.decode(detailed("json", notes={"odd": {"value": object()}}))
+    assert "odd" in line["notes"]

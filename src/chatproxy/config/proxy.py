@@ -60,7 +60,8 @@ class ProxyConfig(Section):
         port: 0 takes a free one.
         workers: processes that share the port.
         enable_streaming: whether ``"stream": true`` is served; else it is refused with 400.
-        enable_telemetry: whether the built-in telemetry is on.
+        enable_telemetry: whether each exchange's log line also says what plugins and tools did, how long it took, and
+            the trace context.
         forward_authorization: whether a client's own key is sent to an upstream that has no key of its own.
         connect_timeout_s: seconds, as every deadline; until a connection to the upstream stands.
         first_byte_timeout_s: until the upstream's answer begins.

@@ -66,14 +66,21 @@ class ExchangeLog:
         log_format: as for `setup_logging`.
         log_level: nothing is written where it is above ``info``.
         stream: None for ``sys.stderr``.
+        is_detailed: say also what plugins and tools did, and the trace context.
 
     Raises:
         ConfigError: no such format or level.
     """
 
     def __init__(
-        self, log_format: LogFormat = "auto", log_level: str = "info", stream: TextStream | None = None
+        self,
+        log_format: LogFormat = "auto",
+        log_level: str = "info",
+        stream: TextStream | None = None,
+        *,
+        is_detailed: bool = False,
     ) -> None:
+        self._is_detailed = is_detailed
         stream = sys.stderr if stream is None else stream
         lines = lines_for(log_format, stream)
         secrets = secrets_of_process()
@@ -98,11 +105,11 @@ class ExchangeLog:
         now = time.time()
         line = self._line(exchange, now)
         if self._text is None:
-            encoded = _encode(line)
+            encoded = self._detailed(line, exchange) if self._is_detailed else _encode(line)
             buffer.waiting += encoded if encoded.isascii() and b"\x7f" not in encoded else escape_json(encoded)
             buffer.waiting += b"\n"
         else:
-            buffer.waiting += self._text.put("info", now, one_line(describe(line)))
+            buffer.waiting += self._text.put("info", now, one_line(describe(line) + self._details(exchange)))
         if len(buffer.waiting) >= FLUSH_BYTES and not self._blocked:
             self.flush()
         if now >= self._arm_from:
@@ -176,6 +183,26 @@ class ExchangeLog:
             [short(reason) for reason in exchange.finish_reasons] if exchange.finish_reasons else [],
             None if client_id is None else self._clean(client_id[:256]),
         )
+
+    def _detailed(self, line: ExchangeLine, exchange: Exchange) -> bytes:
+        """The line with what plugins and tools did; cleaned as a whole, because plugins wrote parts of it."""
+        details = {
+            "traceparent": exchange.traceparent,
+            "hook_calls": exchange.hook_calls,
+            "tool_calls": exchange.tool_calls,
+            "notes": exchange.notes,
+        }
+        try:
+            encoded = _encode({**msgspec.structs.asdict(line), **details})
+        except (TypeError, ValueError):  # a plugin's note that is no JSON must not cost the line
+            encoded = _encode({**msgspec.structs.asdict(line), **details, "notes": repr(exchange.notes)})
+        return self._clean(encoded.decode()).encode()
+
+    def _details(self, exchange: Exchange) -> str:
+        if not self._is_detailed or not exchange.hook_calls:
+            return ""
+        calls = (f"{c.plugin}.{c.hook} {c.outcome} {c.duration_s * 1e3:.1f} ms" for c in exchange.hook_calls)
+        return self._clean(f" [{', '.join(calls)}]")
 
     def _loss(self, lost: int) -> bytes:
         now, message = time.time(), lost_lines(lost)
