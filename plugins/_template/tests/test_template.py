@@ -8,7 +8,6 @@ from typing import Any
 import chatproxy_template
 import pytest
 
-from chatproxy import ProxyConfig
 from chatproxy.errors import ConfigError
 from chatproxy.testing import Gateway, Recorder, ScriptedUpstream, make_app
 
@@ -18,9 +17,7 @@ USER = {"role": "user", "content": "Hi"}
 
 def gateway_with(settings: dict[str, Any], **options: Any) -> Gateway:
     """A gateway with the plugin alone; the settings are those of ``[plugins.template]``."""
-    nothing_installed = {"CHATPROXY_DISABLED_PLUGINS": "*"}
-    config = ProxyConfig.load(None, environ=nothing_installed, plugins={"template": settings})
-    return make_app(plugins=[chatproxy_template], config=config, **options)
+    return make_app(plugins=[chatproxy_template], plugin_settings={"template": settings}, **options)
 
 
 async def sent(messages: list[dict[str, Any]], **settings: Any) -> Any:
