@@ -50,6 +50,13 @@ class ScriptedUpstream(httpx.AsyncBaseTransport):
         self.closed_early = 0
         self._changed = asyncio.Event()
 
+    async def wait_asked(self, requests: int = 1) -> SeenRequest:
+        """Wait until that many requests have come; the last of them."""
+        while len(self.requests) < requests:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.requests[requests - 1]
+
     async def wait_open(self, bodies: int = 1) -> None:
         """Wait until that many bodies are being read."""
         while self.open < bodies:
@@ -66,6 +73,7 @@ class ScriptedUpstream(httpx.AsyncBaseTransport):
         """Httpx's transport interface."""
         seen = SeenRequest(request.method, request.url.path, dict(request.headers), await request.aread())
         self.requests.append(seen)
+        self._changed.set()
         scripted = self._next(seen)
         if scripted.fault is Fault.REFUSE:
             raise httpx.ConnectError("connection refused")
