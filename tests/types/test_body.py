@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatproxy.errors import InvalidRequest
-from chatproxy.types import ChatRequest, ChatResponse, JsonBody
+from chatproxy.types import ChatLayout, ChatRequest, ChatResponse, JsonBody
 
 SCALARS = [
     "0", "-0", "1", "1.0", "1.50", "1E+2", "1e-400", "0.1", "9007199254740993", "18446744073709551616", "-" + "9" * 40,
@@ -212,7 +212,7 @@ def test_a_copy_shares_nothing_that_can_change(make: Any) -> None:
 
 @pytest.mark.parametrize("kind", [ChatRequest, ChatResponse])
 def test_a_copy_is_of_the_same_kind_and_surface(kind: Any) -> None:
-    layout = object()
+    layout = ChatLayout()
     body = kind.of(b'{"a":1}', layout)
     for twin in (body.copy(), copy.copy(body), copy.deepcopy(body)):
         assert (type(twin), twin.layout, twin.encode()) == (kind, layout, b'{"a":1}')

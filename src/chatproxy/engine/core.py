@@ -27,7 +27,7 @@ from chatproxy.types.handler import Handler
 from chatproxy.types.model import ToolCall, ToolResult, ToolRunner
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
-from chatproxy.types.usage import Usage, estimate_tokens, usage_of_chat
+from chatproxy.types.usage import Usage, estimate_tokens
 
 logger = logging.getLogger("chatproxy.engine")
 
@@ -39,18 +39,6 @@ class EngineLimits(NamedTuple):
     max_sse_line_bytes: int
     default_model: str | None = None
     enable_streaming: bool = True
-
-
-class _Choice(msgspec.Struct):
-    finish_reason: str | None = None
-
-
-class _Summary(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-
-
-_decode_summary = msgspec.json.Decoder(_Summary).decode
 
 
 class Engine:
@@ -208,13 +196,12 @@ class Engine:
         return handler
 
     async def _completed(self, ctx: RequestContext, request: ChatRequest, reply: Completed) -> Answer:
-        response = reply.body
+        response, exchange = reply.body, ctx.exchange
+        exchange.usage, exchange.finish_reasons = response.summary
         if self.hooks.reads_responses:
             response = await self.hooks.before_response(ctx, request, response)
         body = encode_body(response, "a reply")
-        exchange = ctx.exchange
         exchange.status = reply.status
-        exchange.usage, exchange.finish_reasons = _summary(body, response)
         if exchange.usage is None:
             characters = sum(len(text.value) for text in response.texts())
             exchange.usage = estimate(request, characters)
@@ -301,15 +288,6 @@ def estimate(request: ChatRequest, completion_characters: int) -> Usage:
 def _wants_usage(request: ChatRequest) -> bool:
     options = request.peek("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _summary(body: bytes, response: ChatResponse) -> tuple[Usage | None, list[str]]:
-    try:
-        summary = _decode_summary(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return response.usage, response.finish_reasons
-    reasons = [choice.finish_reason for choice in summary.choices or () if choice.finish_reason is not None]
-    return usage_of_chat(summary.usage), reasons
 
 
 def _failed_outcome(error: ApiError) -> Outcome:

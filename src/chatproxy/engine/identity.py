@@ -10,6 +10,7 @@ import secrets
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,200}")
 MAX_TRACESTATE = 512
+_NOT_ZERO = 1 << 64 | 1  # neither of the two ids may be
 
 
 class RequestIds:
@@ -33,7 +34,8 @@ def traceparent_of(header: str | None) -> str:
     """
     if header is not None and _TRACEPARENT.fullmatch(header):
         return header
-    return f"00-{random.getrandbits(128) | 1:032x}-{random.getrandbits(64) | 1:016x}-01"
+    fresh = f"{random.getrandbits(192) | _NOT_ZERO:048x}"
+    return f"00-{fresh[:32]}-{fresh[32:]}-01"
 
 
 def client_id_of(header: str | None) -> str | None:

@@ -83,7 +83,8 @@ class Meter:
         try:
             while not self._done:
                 if self.fault is not None:
-                    raise self.fault
+                    fault, self.fault = self.fault, None
+                    raise fault
                 try:
                     frames = self.take(await self.chunks.__anext__())
                 except StopAsyncIteration:

@@ -125,7 +125,8 @@ class Output:
             else:
                 while not meter.done:  # written out here: a coroutine more would cost each event its price
                     if meter.fault is not None:
-                        raise meter.fault
+                        fault, meter.fault = meter.fault, None  # its traceback leads back to the meter
+                        raise fault
                     try:
                         frames = meter.take(await meter.chunks.__anext__())
                     except StopAsyncIteration:
@@ -136,20 +137,23 @@ class Output:
                         yield data
                         has_begun = True
         except (ApiError, asyncio.CancelledError) as error:
-            yield self._last_words(error, has_begun=has_begun)
+            last = self._last_words(error, has_begun=has_begun)
+            if last is None:
+                raise
+            yield last
         else:
             self.is_over = True
             yield DONE
 
-    def _last_words(self, error: ApiError | asyncio.CancelledError, *, has_begun: bool) -> bytes:
-        """The error event for what ended the stream; raises it again where it is not for this place to answer."""
+    def _last_words(self, error: ApiError | asyncio.CancelledError, *, has_begun: bool) -> bytes | None:
+        """The error event for what ended the stream; None where it is not for this place to answer."""
         if isinstance(error, ApiError):
             self.error = error
             if has_begun:
                 return self.end_with(error)
         elif has_begun and self._live.reason == "server_shutdown" and self._live.absorb():
             return self.end_with(shutdown_error())
-        raise error
+        return None
 
     async def _transformed(self) -> AsyncGenerator[bytes, None]:
         async for event in self._layers[-1]:

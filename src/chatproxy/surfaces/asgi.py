@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from traceback import clear_frames
 
 from chatproxy.engine import Answer, Live, shutdown_error
 from chatproxy.errors import ApiError
@@ -30,6 +31,7 @@ from chatproxy.types.layout import Layout
 logger = logging.getLogger("chatproxy.surfaces")
 
 _LAST_WORDS_S = 1.0
+_MOST_CHAINED = 10
 
 
 async def run(gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,3 +144,20 @@ class _Run:
                 await self.answer.stream.aclose()
         finally:
             self._gateway.engine.end(self._ctx, self._live, self.answer, self.error)
+            if error := self.error or (self.answer.stream and self.answer.stream.error if self.answer else None):
+                forget_locals(error)
+            self.error = None  # its traceback leads back to here
+
+
+def forget_locals(error: BaseException) -> None:
+    """Let go of what the frames of a traceback hold; its lines stay.
+
+    An error that is kept by what its frames refer to is garbage that only a full collection finds, and those are
+    rare: bodies of many megabytes would pile up.
+    """
+    chained: BaseException | None = error
+    for _ in range(_MOST_CHAINED):
+        if chained is None:
+            return
+        clear_frames(chained.__traceback__)
+        chained = chained.__cause__ or chained.__context__

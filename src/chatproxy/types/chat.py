@@ -12,6 +12,11 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
+import msgspec
+
+from chatproxy.errors import InvalidRequest
+from chatproxy.types.body import check_json
+from chatproxy.types.layout import Summary
 from chatproxy.types.text import Path, Text, TextKind
 from chatproxy.types.usage import Usage, usage_of_chat
 
@@ -33,6 +38,18 @@ _KINDS: dict[str, TextKind | None] = {
 }
 _FREE = frozenset({"arguments", "input", "output"})
 _SCHEMA_TEXTS = frozenset({"description", "title", "default", "examples", "enum", "const"})
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+
+
+_decode_summary = msgspec.json.Decoder(_Completion).decode
 
 
 class _Rule(Enum):
@@ -90,6 +107,19 @@ class ChatLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Texts of every choice's delta."""
         return _choices(data, event.mark_changed)
+
+    def summary(self, data: bytes) -> Summary:
+        """``usage`` and every ``finish_reason``; also of a reply of unusual shape."""
+        try:
+            found = _decode_summary(data)
+        except msgspec.ValidationError:
+            check_json(data)
+            body = msgspec.json.decode(data)
+            return self.usage(body), self.finish_reasons(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise InvalidRequest(f"The body is not valid JSON: {exc}", code="invalid_json") from exc
+        reasons = [choice.finish_reason for choice in found.choices or () if choice.finish_reason is not None]
+        return usage_of_chat(found.usage), reasons
 
     def usage(self, body: Any) -> Usage | None:
         """The ``usage`` object."""

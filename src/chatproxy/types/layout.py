@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage
 
+Summary = tuple[Usage | None, list[str]]
+
 
 class Layout(Protocol):
     """What the engine and the lenses ask about a surface."""
@@ -35,6 +37,9 @@ class Layout(Protocol):
 
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Every text of a stream event; a replaced one marks ``event`` as changed."""
+
+    def summary(self, data: bytes) -> Summary:
+        """Token counts and finish reasons of a buffered reply's bytes; raises `InvalidRequest` for no JSON object."""
 
     def usage(self, body: Any) -> Usage | None:
         """Token counts of a reply or of a stream event, where there are any."""

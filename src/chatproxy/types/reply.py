@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
-from chatproxy.types.body import JsonBody
+from chatproxy.errors import InvalidRequest, UpstreamError
+from chatproxy.types.body import JsonBody, check_json
 from chatproxy.types.chat import CHAT
-from chatproxy.types.layout import Layout
+from chatproxy.types.layout import Layout, Summary
 from chatproxy.types.stream import EventSource, StreamEvent, encoded_chunks, split_events
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage
 
 
 class ChatResponse(JsonBody):
-    """A buffered reply's body as a mutable mapping, under the same law as `ChatRequest`."""
+    """A buffered reply's body as a mutable mapping, under the same law as `ChatRequest`.
 
-    __slots__ = ("layout",)
+    One that came as bytes is taken apart only when somebody looks into it.
+    """
+
+    __slots__ = ("_summary", "layout")
 
     def __init__(self, value: Mapping[str, Any] | None = None, *, layout: Layout = CHAT) -> None:
         super().__init__(value)
         self.layout = layout
+        self._summary: Summary | None = None
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -29,10 +34,36 @@ class ChatResponse(JsonBody):
 
     @classmethod
     def of(cls, data: bytes, layout: Layout) -> Self:
-        """Decode a body that belongs to a surface; raises `InvalidRequest` as `JsonBody.decode` does."""
-        response = super().decode(data)
-        response.layout = layout
+        """Take a body that belongs to a surface.
+
+        Raises:
+            InvalidRequest: not a JSON object (400; a handler makes it what it means there).
+        """
+        response = cls.__new__(cls)
+        response.take(data, layout)
         return response
+
+    def take(self, data: bytes, layout: Layout) -> None:
+        """Become the reply that ``data`` holds; raises as `of` does."""
+        self.layout = layout
+        self._summary = layout.summary(data)
+        self._source = data
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_fields" or self._source is None:
+            raise AttributeError(name)
+        try:
+            self._fields = check_json(self._source)
+        except InvalidRequest as exc:
+            raise UpstreamError(f"The upstream's answer cannot be read: {exc}", code="upstream_invalid_json") from exc
+        return self._fields
+
+    @property
+    def summary(self) -> Summary:
+        """(token counts, finish reasons) of the reply as it is now."""
+        if self._source is not None and self._summary is not None:
+            return self._summary
+        return self.usage, self.finish_reasons
 
     def copy(self) -> Self:
         """Another reply with the same content; changing one does not change the other."""
