@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from chatproxy import Completed, Reject, ToolCall, ToolResult, UpstreamError
+from chatproxy import Completed, UpstreamError
 from chatproxy.testing import Recorder, ScriptedUpstream, error_reply, reply
 from tests.hooks.cases import Plugin, error_of, gateway, hang, policy
 
@@ -144,45 +144,3 @@ async def test_wrong_return_type_fails() -> None:
 
     async with gateway(Plugin("a", around_execute=wrong)) as app:
         assert (await app.chat("hi")).status_code == 500
-
-
-async def test_tools_run_between_their_hooks_and_are_recorded() -> None:
-    seen: list[Any] = []
-
-    async def around(ctx: Any, request: Any, call_next: Any) -> Any:
-        async def run(call: ToolCall) -> ToolResult:
-            seen.append(call.arguments)
-            return ToolResult(content="raw")
-
-        result = await ctx.call_tool(ToolCall(id="1", name="look", arguments={"q": "x"}, server="s"), run)
-        seen.append(result.content)
-        return await call_next(request)
-
-    async def before_tool_call(call: ToolCall) -> ToolCall:
-        return ToolCall(id=call.id, name=call.name, arguments={"q": "changed"}, server=call.server)
-
-    async def after_tool_call(result: ToolResult) -> ToolResult:
-        return ToolResult(content=f"guarded {result.content}")
-
-    guard = Plugin("guard", before_tool_call=before_tool_call, after_tool_call=after_tool_call)
-    recorder = Recorder()
-    async with gateway(Plugin("a", around_execute=around), guard, recorder) as app:
-        await app.chat("hi")
-        exchange = await recorder.wait()
-    assert seen == [{"q": "changed"}, "guarded raw"]
-    assert [(call.name, call.server, call.ok) for call in exchange.tool_calls] == [("look", "s", True)]
-
-
-async def test_refused_tool_call_reaches_the_plugin_that_made_it() -> None:
-    async def around(ctx: Any, request: Any, call_next: Any) -> Any:
-        async def run(call: ToolCall) -> ToolResult:
-            raise AssertionError("must not run")
-
-        await ctx.call_tool(ToolCall(id="1", name="rm", arguments={}), run)
-
-    async def before_tool_call() -> None:
-        raise Reject("Not this tool.", status=403, code="tool_blocked")
-
-    async with gateway(Plugin("a", around_execute=around), Plugin("g", before_tool_call=before_tool_call)) as app:
-        answer = await app.chat("hi")
-    assert error_of(answer)["code"] == "tool_blocked"
