@@ -10,7 +10,17 @@ import pytest
 from chatproxy import ProxyPlugin, Reject
 from chatproxy.embedding.plugin import adapt_plugin
 from chatproxy.errors import PluginError
-from chatproxy.testing import Fault, Recorder, ScriptedUpstream, error_reply, reply, stream_reply
+from chatproxy.testing import (
+    Fault,
+    Recorder,
+    Scripted,
+    ScriptedUpstream,
+    SeenRequest,
+    error_reply,
+    raw_reply,
+    reply,
+    stream_reply,
+)
 
 from .cases import HELLO, gateway, said
 
@@ -150,7 +160,8 @@ async def test_failure_of_the_upstream_is_told(stream: bool) -> None:
 
 async def test_stream_that_breaks_is_told_as_a_failure() -> None:
     observer = StreamObserver()
-    async with gateway(plugins=[observer], upstream=ScriptedUpstream(stream_reply(fault=Fault.RESET))) as app:
+    upstream = ScriptedUpstream(stream_reply(finish_reason=None, fault=Fault.RESET))
+    async with gateway(plugins=[observer], upstream=upstream) as app:
         await app.chat(messages=HELLO, stream=True)
         assert (await observer.told.heard())[0] == "error"
 
@@ -171,12 +182,16 @@ async def test_refusal_of_a_plugin_is_answered_and_told_to_the_others() -> None:
 
 
 async def test_client_that_left_before_the_answer_is_no_response() -> None:
-    observer, recorder = Observer(), Recorder()
-    upstream = ScriptedUpstream(reply("late"), reply("fine"))
+    observer, recorder, asked = Observer(), Recorder(), asyncio.Event()
+
+    def stall(_: SeenRequest) -> Scripted:
+        asked.set()
+        return raw_reply(fault=Fault.STALL_BEFORE)
+
+    upstream = ScriptedUpstream(stall, reply("fine"))
     async with gateway(plugins=[observer, recorder], upstream=upstream) as app:
         task = asyncio.create_task(app.chat(messages=HELLO))
-        while not upstream.requests:
-            await asyncio.sleep(0)
+        await asked.wait()
         task.cancel()
         await asyncio.wait([task])
         exchange = await recorder.wait()

@@ -107,7 +107,7 @@ async def test_handler_takes_the_place_of_the_default_upstream_in_the_table() ->
 
 @STREAMED
 async def test_default_model_replaces_the_model_of_every_request(stream: bool) -> None:
-    upstream = ScriptedUpstream(stream_reply() if stream else reply())
+    upstream = ScriptedUpstream()
     async with gateway(upstream=upstream, default_model="gpt-4") as app:
         await said(app, stream=stream, model="other")
         assert (await app.client.post("/v1/chat/completions", json={"messages": HELLO})).status_code == 200

@@ -92,7 +92,8 @@ def _lend(gateway: Gateway) -> Iterator[Gateway]:
     gateway.stop()
 
 
-def _borrow(lent: Gateway) -> Iterator[Gateway]:
+def borrow(lent: Gateway) -> Iterator[Gateway]:
+    """Lend a running gateway to one test; it must be unharmed afterwards."""
     asyncio.run(lent.mark())
     before = lent.holds()
     yield lent
@@ -102,13 +103,13 @@ def _borrow(lent: Gateway) -> Iterator[Gateway]:
 @pytest.fixture
 def gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
     """The shared gateway, unharmed afterwards."""
-    yield from _borrow(shared_gateway)
+    yield from borrow(shared_gateway)
 
 
 @pytest.fixture
 def impatient(impatient_gateway: Gateway) -> Iterator[Gateway]:
     """The gateway with short deadlines, unharmed afterwards."""
-    yield from _borrow(impatient_gateway)
+    yield from borrow(impatient_gateway)
 
 
 @pytest.fixture

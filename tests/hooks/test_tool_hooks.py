@@ -1,4 +1,4 @@
-"""`before_tool_call` (CHAIN) and `after_tool_call` (CHAIN_BACK), around a tool that a plugin runs by ``ctx.call_tool``."""
+"""`before_tool_call` (CHAIN) and `after_tool_call` (CHAIN_BACK), around a tool that a plugin has run."""
 
 from __future__ import annotations
 

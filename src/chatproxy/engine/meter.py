@@ -105,6 +105,7 @@ class Meter:
 
     async def aclose(self) -> None:
         """Close the handler's stream."""
+        self.failure = None  # its traceback leads back to here
         close = getattr(self.chunks, "aclose", None)
         if close is not None:
             await close()

@@ -57,7 +57,7 @@ async def _send_last(send: Send, last: bytes) -> None:
 class _Run:
     """The state of one exchange between its begin and its end."""
 
-    __slots__ = ("_ctx", "_gateway", "_live", "answer", "error", "watch")
+    __slots__ = ("_ctx", "_gateway", "_live", "answer", "error", "interruption", "watch")
 
     def __init__(self, gateway: Gateway, ctx: RequestContext, live: Live) -> None:
         self._gateway = gateway
@@ -66,6 +66,7 @@ class _Run:
         self.watch: Watch | None = None
         self.answer: Answer | None = None
         self.error: ApiError | None = None
+        self.interruption: asyncio.CancelledError | None = None
 
     async def serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -73,19 +74,23 @@ class _Run:
                 await self._work(headers, scope, receive)
             except ApiError as error:
                 self.error = error
-            except asyncio.CancelledError:
-                if not self._live.absorb():
-                    raise
+            except asyncio.CancelledError as interruption:
+                self._absorb(interruption)
                 self.error = shutdown_error()
             except ClientGoneError:
                 self._live.reason = "client_left"
             if self._live.reason != "client_left":
                 await self._send(send)
-        except asyncio.CancelledError:
-            if not self._live.absorb():
-                raise
+        except asyncio.CancelledError as interruption:
+            self._absorb(interruption)
         finally:
             await self._close()
+
+    def _absorb(self, interruption: asyncio.CancelledError) -> None:
+        """Take back a cancellation of ours; anybody else's goes on."""
+        self.interruption = interruption
+        if not self._live.absorb():
+            raise interruption
 
     async def _work(self, headers: Headers, scope: Scope, receive: Receive) -> None:
         ctx, engine = self._ctx, self._gateway.engine
@@ -144,9 +149,15 @@ class _Run:
                 await self.answer.stream.aclose()
         finally:
             self._gateway.engine.end(self._ctx, self._live, self.answer, self.error)
-            if error := self.error or (self.answer.stream and self.answer.stream.error if self.answer else None):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Part what failed from what it failed on: each leads to the other, by a traceback."""
+        stream = None if self.answer is None else self.answer.stream
+        for error in (self.error, self.interruption, None if stream is None else stream.error):
+            if error is not None:
                 forget_locals(error)
-            self.error = None  # its traceback leads back to here
+        self.error = self.interruption = None
 
 
 def forget_locals(error: BaseException) -> None:
