@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -17,8 +16,7 @@ from typing import Any
 import psutil
 
 import chatproxy
-
-from ..server.rawclient import Answer, RawClient
+from tests.server.rawclient import Answer, RawClient
 
 SOURCE = str(Path(chatproxy.__file__).parents[1])
 PROBE = str(Path(__file__).with_name("probe.py"))
@@ -58,21 +56,17 @@ class Gateway:
         self.log_path = folder / "stderr.txt"
         self.since = 0  # where in the log the current test began
 
-        def limit() -> None:
-            if descriptors is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-
         command = ["serve", "--config", "chatproxy.toml", "--port", "0", "--log-format", "json", "--plugin", PROBE]
+        shell = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "chatproxy", *command, *arguments],
+                [*shell, sys.executable, "-m", "chatproxy", *command, *arguments],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 env={**os.environ, "PYTHONPATH": SOURCE, "CHATPROXY_DISABLED_PLUGINS": "*", **(environ or {})},
-                preexec_fn=None if descriptors is None else limit,
             )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline()
@@ -89,7 +83,8 @@ class Gateway:
     @property
     def workers(self) -> list[psutil.Process]:
         """The worker processes of a supervisor."""
-        return psutil.Process(self.pid).children()
+        found: list[psutil.Process] = psutil.Process(self.pid).children()
+        return found
 
     def signal(self, number: int) -> None:
         """Send a signal."""
@@ -157,7 +152,8 @@ class Gateway:
     def lines(self) -> list[dict[str, Any]]:
         """The log's whole lines since the test began."""
         text = self.log[self.since :]
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].split("\n")[:-1]]
+        whole: list[dict[str, Any]] = [json.loads(line) for line in text.split("\n")[:-1]]
+        return whole
 
     async def exchanges(self, count: int) -> list[dict[str, Any]]:
         """Wait for this many lines of exchanges since the test began; they leave the gateway in their order."""
@@ -216,7 +212,7 @@ def _target(link: Path) -> str:
 async def until(is_true: Callable[[], bool], within_s: float = WAIT_S) -> None:
     """Poll for a fact outside this process."""
     async with asyncio.timeout(within_s):
-        while not is_true():
+        while not is_true():  # noqa: ASYNC110 - what another process does sets no event here
             await asyncio.sleep(0.02)
 
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from ..server.rawclient import RawClient
+from tests.server.rawclient import RawClient
+
 from .conftest import MakeUpstream
 from .gateway import Gateway, until
 from .replies import Departures, begun

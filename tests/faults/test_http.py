@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ..server.rawclient import RawClient
+from tests.server.rawclient import RawClient
+
 from .conftest import MakeUpstream, StartGateway
 from .gateway import CLIENT_KEY, UPSTREAM_KEY, Gateway, chat, post, settings
 from .replies import answers, completion, either, says
