@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -30,6 +31,7 @@ KIB, MIB = 1024, 2**20
 EVENT_EVERY_S = 0.25
 AT_ONCE = 16
 SAMPLE_S = 2.0
+SAMPLES_PER_FLOOR = 5
 WARM_UP = 0.3  # of the duration
 MOST_KIB_PER_STREAM = 150
 MOST_MIB_PER_10_MIN = 1.0
@@ -40,6 +42,12 @@ def slope(samples: list[tuple[float, float]]) -> float:
     middle = sum(at for at, _ in samples) / len(samples)
     spread = sum((at - middle) ** 2 for at, _ in samples)
     return sum((at - middle) * value for at, value in samples) / spread
+
+
+def floors(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The least of every few samples: what a leak raises, and a large body on its way through does not."""
+    groups = [samples[at : at + SAMPLES_PER_FLOOR] for at in range(0, len(samples), SAMPLES_PER_FLOOR)]
+    return [(group[0][0], min(value for _, value in group)) for group in groups]
 
 
 def slow_stream(duration_s: float) -> Script:
@@ -170,13 +178,9 @@ def kinds(gateway: Gateway) -> list[Callable[[], Awaitable[str]]]:
     """Everything that is done in turn."""
     bomb = b"GET /livez HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 200_000 + b"\r\n\r\n"
     large = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 90000000\r\n\r\n"
-    named: list[Callable[[], Awaitable[str]]] = [lambda name=name: ask(gateway, name) for name in SCRIPTS]  # type: ignore[misc]
     refused = [(bomb, b"431"), (large, b"413"), (b"GET / HTTP/1.1\r\n\r\n", b"400"), (b"\x16\x03\x01", b"400")]
-    thrown: list[Callable[[], Awaitable[str]]] = [
-        lambda data=data, status=status: throw(gateway, data, status)  # type: ignore[misc]
-        for data, status in refused
-    ]
-    return named + thrown
+    named: list[Callable[[], Awaitable[str]]] = [partial(ask, gateway, name) for name in SCRIPTS]
+    return named + [partial(throw, gateway, data, status) for data, status in refused]
 
 
 async def run_mixed(gateway: Gateway, sock: Any, duration_s: float) -> tuple[dict[str, Any], bool]:
@@ -208,6 +212,7 @@ async def run_mixed(gateway: Gateway, sock: Any, duration_s: float) -> tuple[dic
                 samples.append((time.monotonic() - started, gateway.memory_bytes() / MIB))
         await asyncio.gather(*tasks)
     left = gateway.holds_more_than(before, 5.0)
+    samples = floors(samples)
     grows = slope(samples) * 600
     report = {
         "duration_s": duration_s,
@@ -231,7 +236,7 @@ async def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, listening() as sock, contextlib.ExitStack() as stack:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}/v1"
-        patience = {} if args.kind == "streams" else {"idle_timeout_s": 0.5, "first_byte_timeout_s": 0.5}
+        patience = {} if args.kind == "streams" else {"idle_timeout_s": 2.0, "first_byte_timeout_s": 2.0}
         gateway = Gateway(Path(folder) / "gateway", settings(url, **patience))
         stack.callback(gateway.stop)
         if args.kind == "streams":

@@ -12,7 +12,7 @@ from tests.server.rawclient import RawClient
 from .conftest import MakeUpstream, StartGateway
 from .gateway import CLIENT_KEY, UPSTREAM_KEY, Gateway, chat, post, settings
 from .replies import answers, completion, either, says
-from .upstream import FaultUpstream, ok, reply_head
+from .upstream import Exchange, FaultUpstream, ok, reply_head
 
 HEAD = "POST /v1/chat/completions HTTP/1.1\r\ncontent-type: application/json\r\n"
 SMUGGLED = post(chat(model="smuggled"))
@@ -213,8 +213,8 @@ async def test_private_headers_stay_on_their_side(gateway: Gateway, upstream: Ma
     """H-08: the upstream gets its own key and what the gateway says; the client nothing of the upstream's server."""
     ours = ["set-cookie: a=canary", "server: canary", "via: canary", "x-powered-by: canary", "x-ratelimit-limit: 7"]
 
-    async def reply(exchange: object) -> None:
-        await (says("a") if stream else ok(completion(), *ours))(exchange)  # type: ignore[arg-type]
+    async def reply(exchange: Exchange) -> None:
+        await (says("a") if stream else ok(completion(), *ours))(exchange)
 
     async with upstream(reply) as up:
         answer = await gateway.ask(*(f"{name}: {value}" for name, value in PRIVATE.items()), stream=stream)
@@ -303,11 +303,11 @@ async def test_pipelined_requests_are_answered_in_order(gateway: Gateway, upstre
     """H-12: the first is the slowest; streams and buffered replies in turn."""
     gate = asyncio.Event()
 
-    async def script(exchange: object) -> None:
-        request = json.loads(exchange.request.body)  # type: ignore[attr-defined]
+    async def script(exchange: Exchange) -> None:
+        request = json.loads(exchange.request.body)
         if request["user"] == "0":
             await gate.wait()
-        await either("to " + request["user"])(exchange)  # type: ignore[arg-type]
+        await either("to " + request["user"])(exchange)
 
     async with upstream(script) as up:
         client = await gateway.connect()
@@ -326,9 +326,9 @@ async def test_upstream_reply_that_is_too_long_mixes_with_no_other(gateway: Gate
     """H-12: a second reply in the first one's packet is nobody's."""
     evil = reply_head(200, "content-type: application/json", "content-length: 6") + b'{"e":1'
 
-    async def script(exchange: object) -> None:
+    async def script(exchange: Exchange) -> None:
         whole = reply_head(200, "content-type: application/json", f"content-length: {len(completion('mine'))}")
-        await exchange.send(whole + completion("mine") + evil)  # type: ignore[attr-defined]
+        await exchange.send(whole + completion("mine") + evil)
 
     async with upstream(script) as up:
         for _ in range(3):

@@ -10,6 +10,7 @@ import logging
 import resource
 import sys
 
+from chatproxy.errors import StartupError
 from chatproxy.server import ServerOptions, serve
 
 from .served import make
@@ -22,11 +23,15 @@ def main() -> int:
     descriptors, fail = told.pop("descriptors", None), told.pop("fail", None)
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    return serve(
-        functools.partial(make, fail),
-        ServerOptions(**told),
-        on_ready=lambda urls: print("ready", *urls, flush=True),  # noqa: T201 - what the test waits for
-    )
+    try:
+        return serve(
+            functools.partial(make, fail),
+            ServerOptions(**told),
+            on_ready=lambda urls: print("ready", *urls, flush=True),  # noqa: T201 - what the test waits for
+        )
+    except StartupError as exc:
+        sys.stderr.write(f"program: {exc}\n")
+        return 1
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ async def test_broken_application_still_gives_the_client_an_end(
         reply = await running.exchange(GET)
         assert reply.endswith(end)
         assert b"secret" not in reply
-        assert running.server.state.cycles == set()
+        assert running.server.state.tasks == set()
     assert [record.levelno for record in caplog.records if record.name == "chatproxy.server"] == [logging.ERROR]
 
 

@@ -202,4 +202,4 @@ async def test_1000_aborted_requests_leave_nothing_behind(serve_tiny: ServeTiny)
         if gateway.live:
             gateway.idle.clear()
             await gateway.idle.wait()
-        assert running.server.state.cycles == set()
+        assert running.server.state.tasks == set()

@@ -139,17 +139,55 @@ async def test_application_without_lifespan_is_released_by_aclose() -> None:
     assert gateway.log == ["begin_drain", "wait_idle", "aclose"]
 
 
-@pytest.mark.parametrize("how", ["says so", "raises"])
+@pytest.mark.parametrize("how", ["says so", "raises", "raises late"])
 async def test_application_that_cannot_start_stops_the_start(how: str) -> None:
     async def app(_scope: object, receive: Callable[[], object], send: Callable[[object], object]) -> None:
         if how == "raises":
             raise ValueError("no key")
         await receive()  # type: ignore[misc]
+        if how == "raises late":
+            await send({"type": "lifespan.startup.complete"})  # type: ignore[misc]
+            raise ValueError("no key")
         await send({"type": "lifespan.startup.failed", "message": "no key"})  # type: ignore[misc]
 
     server, _ = await lifespan_of(app, ServerOptions(port=0))
     with pytest.raises(StartupError, match="no key"):
         await server.start()
+
+
+async def test_start_that_fails_without_a_word_says_so() -> None:
+    async def app(_scope: object, receive: Callable[[], object], send: Callable[[object], object]) -> None:
+        await receive()  # type: ignore[misc]
+        await send({"type": "lifespan.startup.failed"})  # type: ignore[misc]
+
+    server, _ = await lifespan_of(app, ServerOptions(port=0))
+    with pytest.raises(StartupError, match="startup failed"):
+        await server.start()
+
+
+@pytest.mark.parametrize("how", ["says so", "raises", "raised before"])
+async def test_shutdown_that_fails_is_told_once(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    started = asyncio.Event()
+
+    async def app(_scope: object, receive: Callable[[], object], send: Callable[[object], object]) -> None:
+        await receive()  # type: ignore[misc]
+        await send({"type": "lifespan.startup.complete"})  # type: ignore[misc]
+        if how == "raised before":
+            await started.wait()
+            raise ValueError("no disk")
+        await receive()  # type: ignore[misc]
+        if how == "raises":
+            raise ValueError("no disk")
+        await send({"type": "lifespan.shutdown.failed", "message": "no disk"})  # type: ignore[misc]
+
+    server, gateway = await lifespan_of(app, ServerOptions(port=0))
+    await server.start()
+    started.set()
+    assert await server.stop()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the application failed to shut down")
+    assert "no disk" in caplog.text
+    assert "aclose" not in gateway.log
 
 
 async def test_shutdown_that_hangs_is_cut(caplog: pytest.LogCaptureFixture) -> None:

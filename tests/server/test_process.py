@@ -60,7 +60,7 @@ def test_failed_start_is_one_line_and_exit_code_1(start_program: StartProgram, t
     program = start_program(fail=__file__)
     assert program.first_line == ""
     assert program.wait() == 1
-    assert program.log == "CRITICAL told to fail\n"
+    assert program.log == "program: told to fail\n"
 
 
 def test_taken_address_is_one_line_and_exit_code_1(start_program: StartProgram) -> None:
@@ -68,7 +68,7 @@ def test_taken_address_is_one_line_and_exit_code_1(start_program: StartProgram) 
         port = taken.getsockname()[1]
         program = start_program(port=port)
         assert program.wait() == 1
-    assert program.log == f"CRITICAL cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert program.log == f"program: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
 def test_host_name_with_two_addresses_listens_on_one_port(start_program: StartProgram) -> None:

@@ -146,8 +146,8 @@ class Connection(asyncio.Protocol):
         """Let the application answer a request; those that came later wait for it."""
         if self.cycle is None:
             self.cycle = cycle
-            self.state.cycles.add(cycle)
-            cycle.task = self.state.loop.create_task(cycle.run(self.state.app, scope))
+            task = cycle.task = self.state.loop.create_task(cycle.run(self.state.app, scope))
+            self.state.tasks.add(task)
         elif self._pipeline is None:
             self._pipeline = deque(((cycle, scope),))
         else:
@@ -222,7 +222,8 @@ class Connection(asyncio.Protocol):
         self._linger_left = most_bytes
         self.deadline = self.state.now + max(_LINGER_S, 2 * self.state.tick_s)
         self.resume_reading()
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # not over TLS
+            self.transport.write_eof()
 
     def discard(self, size_bytes: int) -> None:
         """Throw away what came after the last request; too much of it ends the lingering."""
@@ -243,8 +244,9 @@ class Connection(asyncio.Protocol):
             self.cycle.lose()
         self.transport.abort()
 
-    def begin_drain(self) -> None:
-        """Stop after the answer under way; an idle connection is closed when the grace is over."""
+    def shutdown(self) -> None:
+        """Stop after the answer under way; an idle connection goes when the grace is over. The server calls it."""
+        self.state.draining = True
         if self.cycle is None and not self._is_lingering and not self.head_bytes:
             self.deadline = min(self.deadline, self.state.now + self.state.options.drain_idle_grace_s)
 

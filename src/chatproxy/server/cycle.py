@@ -119,8 +119,9 @@ class RequestCycle:
                 logger.error("the application left %s %s without an end", scope["method"], scope["path"])
                 self._end_unfinished()
         finally:
-            self._protocol.state.cycles.discard(self)
-            self.task = None
+            if self.task is not None:
+                self._protocol.state.tasks.discard(self.task)
+                self.task = None
 
     def _end_unfinished(self) -> None:
         if self.complete or self.disconnected:

@@ -41,7 +41,7 @@ async def _drain_gently(state: ServerState, gateway: Drainable) -> None:
     options = state.options
     ends_at = state.loop.time() + options.drain_timeout_s
     for connection in list(state.connections):
-        connection.begin_drain()
+        connection.shutdown()
     is_idle = await gateway.wait_idle(options.drain_timeout_s)
     if is_idle and await state.wait_empty(max(ends_at - state.loop.time(), 0.0)):
         return
@@ -53,7 +53,7 @@ async def _drain_gently(state: ServerState, gateway: Drainable) -> None:
 
 
 async def _drop_rest(state: ServerState) -> None:
-    tasks = [cycle.task for cycle in state.cycles if cycle.task is not None]
+    tasks = list(state.tasks)
     for connection in list(state.connections):
         connection.abort()
     for task in tasks:

@@ -1,6 +1,6 @@
-"""The ASGI lifespan of an application: started before the first connection, shut down after the last.
+"""The application's lifespan: uvicorn's, with a limit on its end and one line for its faults.
 
-Rule: one task owns the application's lifespan call from start to end.
+Rule: what uvicorn would log about a failure is kept here, and told once: a failed start as `StartupError`.
 """
 
 from __future__ import annotations
@@ -9,67 +9,69 @@ import asyncio
 import logging
 from typing import Any
 
+from uvicorn import Config
+from uvicorn.lifespan.on import LifespanOn
+
 from chatproxy.errors import StartupError
-from chatproxy.surfaces.edge import ASGIApp, Message
 
 logger = logging.getLogger("chatproxy.server")
 
 
-class Lifespan:
-    """Runs `app`'s lifespan. `supported` is False once an application has returned from it without a word."""
+class Lifespan(LifespanOn):
+    """Starts and shuts down the application of `config`.
 
-    def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
-        self._app = app
-        self._state = state
-        self._events: asyncio.Queue[Message] = asyncio.Queue(2)
-        self._replies: asyncio.Queue[Message] = asyncio.Queue(2)
-        self._task: asyncio.Task[None] | None = None
-        self.supported = True
+    Attributes:
+        supported: False for an application that returned from its lifespan without a word.
+    """
 
-    async def start(self) -> None:
+    def __init__(self, config: Config, *, shutdown_timeout_s: float) -> None:
+        super().__init__(config)
+        self.supported = False
+        self._shutdown_timeout_s = shutdown_timeout_s
+        self._task: asyncio.Task[Any] | None = None
+        self._faults: list[logging.LogRecord] = []
+        self.logger = logging.Logger("uvicorn.lifespan", logging.ERROR)  # noqa: LOG001 - heard here only
+        self.logger.addFilter(self._keep)
+
+    def _keep(self, record: logging.LogRecord) -> bool:
+        self._faults.append(record)
+        return False
+
+    async def startup(self) -> None:
         """Start the application.
 
         Raises:
-            StartupError: the application said that it cannot start; the message is its own.
+            StartupError: it failed, or said that it cannot start; the message is its own.
         """
-        self._task = asyncio.create_task(self._run())
-        reply = await self._ask(self._task, "lifespan.startup")
-        if reply is None:
-            self.supported = False
-            error = self._task.exception()
-            if error is not None:
-                raise StartupError(f"the application failed to start: {error!r}") from error
-        elif reply["type"] == "lifespan.startup.failed":
-            raise StartupError(reply.get("message") or "the application failed to start")
+        await super().startup()
+        if self.should_exit:
+            fault = self._faults[0]
+            error = fault.exc_info[1] if fault.exc_info else None
+            message = fault.getMessage() if error is None else f"the application failed to start: {error!r}"
+            raise StartupError(message) from error
 
-    async def stop(self, timeout_s: float) -> None:
-        """Shut the application down; after `timeout_s` it is cancelled."""
-        task, self._task = self._task, None
-        if task is None or not self.supported:
+    async def shutdown(self) -> None:
+        """Shut the application down; what goes on after the limit is cancelled."""
+        if self._task is None:
             return
         try:
-            async with asyncio.timeout(timeout_s):
-                reply = await self._ask(task, "lifespan.shutdown")
-                await asyncio.wait({task})
+            async with asyncio.timeout(self._shutdown_timeout_s):
+                await super().shutdown()
+                await asyncio.wait({self._task})
         except TimeoutError:
-            logger.error("the application did not shut down within %g s", timeout_s)  # noqa: TRY400
-            task.cancel()
-            return
-        failed = reply is None or reply["type"] == "lifespan.shutdown.failed"
-        error = None if task.cancelled() else task.exception()
-        if failed or error is not None:
-            logger.error("the application failed to shut down", exc_info=error)
+            logger.error("the application did not shut down within %g s", self._shutdown_timeout_s)  # noqa: TRY400
+            self._task.cancel()
+        else:
+            for fault in self._faults[:1]:
+                logger.error("the application failed to shut down: %s", fault.getMessage(), exc_info=fault.exc_info)
+        self._task = None
 
-    async def _ask(self, task: asyncio.Task[None], event: str) -> Message | None:
-        """Send one event; the application's reply, or None if it ended without one."""
-        await self._events.put({"type": event})
-        reply = asyncio.create_task(self._replies.get())
-        try:
-            await asyncio.wait({reply, task}, return_when=asyncio.FIRST_COMPLETED)
-            return reply.result() if reply.done() else None
-        finally:
-            reply.cancel()
+    async def main(self) -> None:
+        """The one task that owns the application's lifespan call from start to end."""
+        self._task = asyncio.current_task()
+        await super().main()
 
-    async def _run(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
-        await self._app(scope, self._events.get, self._replies.put)
+    async def send(self, message: Any) -> None:
+        """ASGI send."""
+        self.supported = True
+        await super().send(message)

@@ -1,47 +1,80 @@
-"""One server process: application, sockets and connections from start to stop.
+"""One server process: uvicorn's server, with our connections, our way to accept them and our orderly stop.
 
-Rule: owns the order of starting and stopping; how connections end is in `drain`, several processes are in `workers`.
+Rule: the event loop, the lifespan, signals and the order of start and stop are uvicorn's; each step that it lets a
+subclass take is taken here. How connections end is in `drain`, several processes are in `supervisor`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import importlib.util
 import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
 
 from chatproxy.errors import StartupError
 from chatproxy.server.accept import Acceptor, bind_sockets, urls_of
 from chatproxy.server.drain import drain
 from chatproxy.server.lifespan import Lifespan
-from chatproxy.server.options import AppFactory, Drainable, OnReady, ServerOptions
+from chatproxy.server.options import AppFactory, Drainable, ServerOptions
 from chatproxy.server.protocol import GatewayProtocol
-from chatproxy.server.resources import (
-    loop_factory,
-    most_connections,
-    raise_descriptor_limit,
-    settle_garbage_collector,
-)
+from chatproxy.server.resources import most_connections, raise_descriptor_limit, settle_garbage_collector
 from chatproxy.server.state import ServerState
 from chatproxy.surfaces.edge import ASGIApp
 
-logger = logging.getLogger("chatproxy.server")
-
-STARTUP_FAILED = 1
 _SHARED_ACCEPTS_PER_TURN = 4
 
 
-class Server:
-    """An application served on the running event loop.
+def _config_of(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
+    """The options for uvicorn: nothing between a connection and `app`, and no word of its own below a warning."""
+    if options.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise StartupError("loop = 'uvloop' needs the package uvloop; install it or choose 'asyncio'")
+    config = uvicorn.Config(
+        lambda: app,
+        factory=True,
+        host=options.host,
+        port=options.port,
+        loop=options.loop,
+        http=GatewayProtocol,
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        workers=1,
+        backlog=options.backlog,
+    )
+    config.load()
+    config.lifespan_class = functools.partial(Lifespan, shutdown_timeout_s=options.shutdown_timeout_s)
+    return config
+
+
+class Server(uvicorn.Server):
+    """An application served by `run`, with its own event loop and signals, or from `start` to `stop` on a running loop.
 
     Args:
         app: gets a lifespan and HTTP requests.
         gateway: what is told to drain.
         options: host and port are used only where no sockets are given.
         sockets: bound sockets to use; this object closes them.
+        on_ready: called by `run` when requests are answered.
+
+    Raises:
+        StartupError: the address cannot be bound, or the event loop is not installed.
     """
+
+    state: ServerState
+    lifespan: Lifespan
 
     def __init__(
         self,
@@ -50,56 +83,86 @@ class Server:
         options: ServerOptions,
         *,
         sockets: Sequence[socket.socket] | None = None,
+        on_ready: Callable[[Server], object] | None = None,
     ) -> None:
+        super().__init__(_config_of(app, options))
         self._gateway = gateway
         self._options = options
+        self._on_ready = on_ready
         self._is_shared = sockets is not None
         self._sockets = bind_sockets(options.host, options.port) if sockets is None else list(sockets)
         self.urls = urls_of(self._sockets)
-        self.state = ServerState(app, options, asyncio.get_running_loop())
-        self._lifespan = Lifespan(app, self.state.lifespan_state)
         self._acceptor: Acceptor | None = None
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._last_signal = signal.SIGTERM
+
+    @property
+    def exit_code(self) -> int:
+        """What a process ends with: 0, or 128 + the signal's number if the stop was hurried."""
+        return 128 + self._last_signal if self.force_exit else 0
 
     async def start(self) -> None:
-        """Start the application, then listen.
+        """Start on the running event loop, without signals: the application first, then listen.
 
         Raises:
             StartupError: the application cannot start, or the address was taken meanwhile.
         """
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup()
+
+    async def stop(self) -> bool:
+        """Drain and shut down; False if it was hurried by a second request to stop."""
+        await self.shutdown()
+        return not self.force_exit
+
+    def request_stop(self) -> None:
+        """Ask for an orderly stop; asked a second time, stop at once."""
+        if self.should_exit:
+            self.force_exit = True
+            self._stop_now.set()
+        self.should_exit = True
+        self._stop.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came; here a second one of any kind hurries, and none is raised again after the stop."""
+        self._last_signal = signal.Signals(sig)
+        asyncio.get_running_loop().call_soon_threadsafe(self.request_stop)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and listen, on the constructor's sockets."""
         try:
-            await self._lifespan.start()
+            await self.lifespan.startup()
         except BaseException:
             for sock in self._sockets:
                 sock.close()
             raise
-        options, state = self._options, self.state
+        options, config, app_state = self._options, self.config, self.lifespan.state
+        state = ServerState(config.loaded_app, options, asyncio.get_running_loop(), app_state)
+        self.state = self.server_state = state
         self._acceptor = Acceptor(
             self._sockets,
-            lambda: GatewayProtocol(state),
+            lambda: GatewayProtocol(config, state, app_state),
             count_open=lambda: len(state.connections),
             most_open=options.max_connections or most_connections(),
             **({"per_turn": _SHARED_ACCEPTS_PER_TURN} if self._is_shared else {}),
         )
         try:
-            self._acceptor.start(options.backlog)
+            self._acceptor.start(config.backlog)
         except OSError as exc:
-            await self._lifespan.stop(options.shutdown_timeout_s)
+            await self.lifespan.shutdown()
             raise StartupError(f"cannot listen on {options.host}:{options.port}: {exc.strerror}") from exc
+        self.started = True
 
-    def request_stop(self) -> None:
-        """Ask for an orderly stop; asked a second time, stop at once."""
-        if self._stop.is_set():
-            self._stop_now.set()
-        self._stop.set()
-
-    async def wait_stop_requested(self) -> None:
-        """Wait for `request_stop`."""
+    async def main_loop(self) -> None:
+        """Wait for `request_stop`; nothing ticks meanwhile."""
+        settle_garbage_collector()
+        if self._on_ready is not None:
+            self._on_ready(self)
         await self._stop.wait()
 
-    async def stop(self) -> bool:
-        """Drain and shut down; False if it was hurried by a second request to stop."""
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then shut the application down unless the stop is hurried."""
         self._gateway.begin_drain()
         if self._acceptor is not None:
             self._acceptor.close()
@@ -107,13 +170,12 @@ class Server:
         self.state.draining = True
         await drain(self.state, self._gateway, self._stop_now)
         self.state.close()
-        if self._stop_now.is_set():
-            return False
-        if self._lifespan.supported:
-            await self._lifespan.stop(self._options.shutdown_timeout_s)
+        if self.force_exit:
+            return
+        if self.lifespan.supported:
+            await self.lifespan.shutdown()
         else:
             await self._gateway.aclose()
-        return True
 
 
 @asynccontextmanager
@@ -127,53 +189,25 @@ async def running(app: ASGIApp, gateway: Drainable, options: ServerOptions | Non
         await server.stop()
 
 
-async def _serve(
-    app_factory: AppFactory,
-    options: ServerOptions,
-    sockets: Sequence[socket.socket] | None,
-    on_ready: OnReady | None,
-    watch: Callable[[Server], object] | None,
-) -> int:
-    app, gateway = app_factory()
-    server = Server(app, gateway, options, sockets=sockets)
-    received: list[int] = []
-
-    def on_signal(number: int) -> None:
-        received.append(number)
-        server.request_stop()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    raise_descriptor_limit()
-    await server.start()
-    settle_garbage_collector()
-    if watch is not None:
-        watch(server)
-    if on_ready is not None:
-        on_ready(server.urls)
-    await server.wait_stop_requested()
-    return 0 if await server.stop() else 128 + (received[-1] if received else signal.SIGTERM)
-
-
 def serve_process(
     app_factory: AppFactory,
     options: ServerOptions,
     *,
     sockets: Sequence[socket.socket] | None = None,
-    on_ready: OnReady | None = None,
-    watch: Callable[[Server], object] | None = None,
+    on_ready: Callable[[Server], object] | None = None,
 ) -> int:
-    """Serve in this process until a signal; returns the exit code.
+    """Serve in this process until a signal.
 
     Returns:
-        0 after an orderly stop, 1 if the start failed, 128 + the signal's number after a hurried stop.
+        The exit code: 0 after an orderly stop, 128 + the signal's number after a hurried one.
+
+    Raises:
+        StartupError: the start failed.
     """
     try:
-        with asyncio.Runner(loop_factory=loop_factory(options.loop)) as runner:
-            return runner.run(_serve(app_factory, options, sockets, on_ready, watch))
-    except StartupError as exc:
-        logger.critical("%s", exc)
-        return STARTUP_FAILED
+        raise_descriptor_limit()
+        server = Server(*app_factory(), options, sockets=sockets, on_ready=on_ready)
+        server.run()
     except KeyboardInterrupt:  # before the signal handlers were in place
         return 128 + signal.SIGINT
+    return server.exit_code

@@ -13,11 +13,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import httptools
+from uvicorn import Config
+from uvicorn.server import ServerState as HostState
 
 from chatproxy.errors import ApiError, InvalidRequest
 from chatproxy.server.connection import Connection
 from chatproxy.server.cycle import HIGH_WATER_BYTES, RequestCycle
-from chatproxy.server.state import ServerState
+from chatproxy.server.hosted import state_of
 from chatproxy.surfaces.edge import (
     CHECKED_EXTENSION,
     DISCONNECT_EXTENSION,
@@ -37,12 +39,24 @@ _UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 
 
 class GatewayProtocol(Connection):
-    """An HTTP/1.1 server connection with limits and deadlines, for one `ServerState`."""
+    """An HTTP/1.1 server connection with limits and deadlines, in the form of uvicorn's ``http=`` protocols.
+
+    Args:
+        config: uvicorn's.
+        server_state: what the server's connections share; of our own server a `ServerState`.
+        app_state: what the application's lifespan left for its requests.
+    """
 
     __slots__ = ("_expects_continue", "_headers", "_held", "_parser", "_target", "_wire_bytes")
 
-    def __init__(self, state: ServerState) -> None:
-        super().__init__(state)
+    def __init__(
+        self,
+        config: Config,
+        server_state: HostState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(state_of(config, server_state, app_state, _loop))
         self._parser: Any = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._target = b""
@@ -224,7 +238,7 @@ class GatewayProtocol(Connection):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
-            "state": self.state.lifespan_state.copy(),
+            "state": self.state.app_state.copy(),
             "extensions": {DISCONNECT_EXTENSION: cycle, CHECKED_EXTENSION: self.state.limits},
         }
 

@@ -1,8 +1,7 @@
-"""What a server process asks of its interpreter and system: event loop, descriptors, garbage collection."""
+"""What a server process asks of its interpreter and system: descriptors, garbage collection."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import gc
@@ -10,34 +9,12 @@ import resource
 import socket
 import sys
 import termios
-from collections.abc import Callable
-
-from chatproxy.errors import StartupError
-from chatproxy.server.options import LoopName
-
-try:
-    import uvloop
-except ImportError:  # Windows and PyPy have none
-    uvloop = None  # type: ignore[assignment]
 
 _ENOUGH_DESCRIPTORS = 1 << 16
 _DARWIN_DESCRIPTORS = 10_240  # macOS takes no more, whatever its hard limit says
 _KEPT_DESCRIPTORS = 64
 _FEWEST_CONNECTIONS = 8
 _GC_THRESHOLDS = (20_000, 50, 100)
-
-
-def loop_factory(name: LoopName) -> Callable[[], asyncio.AbstractEventLoop]:
-    """The event loop to run on; ``auto`` is uvloop where it is installed.
-
-    Raises:
-        StartupError: uvloop is asked for and missing.
-    """
-    if name == "asyncio" or (name == "auto" and uvloop is None):
-        return asyncio.new_event_loop
-    if uvloop is None:
-        raise StartupError("loop = 'uvloop' needs the package uvloop; install it or choose 'asyncio'")
-    return uvloop.new_event_loop
 
 
 def raise_descriptor_limit() -> None:

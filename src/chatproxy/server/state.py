@@ -11,32 +11,36 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.server import ServerState as HostState
+
 from chatproxy.server.options import ServerOptions
 from chatproxy.surfaces.edge import ASGIApp
 
 if TYPE_CHECKING:
     from chatproxy.server.connection import Connection
-    from chatproxy.server.cycle import RequestCycle
 
 _SWEEPS_IN_SHORTEST_DEADLINE = 20
 _SLOWEST_TICK_S = 0.5
 _FASTEST_TICK_S = 0.005
 
 
-class ServerState:
-    """Connections, running requests and the coarse clock of one event loop.
+class ServerState(HostState):
+    """Connections, running requests and the coarse clock of one event loop; to uvicorn, its server's state.
 
     `now` is the loop's time at the last sweep: deadlines are set from it, so one may pass up to a tick early.
     """
 
-    def __init__(self, app: ASGIApp, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
+    connections: set[Any]  # of `Connection`; uvicorn's type names its own protocols only
+
+    def __init__(
+        self, app: ASGIApp, options: ServerOptions, loop: asyncio.AbstractEventLoop, app_state: dict[str, Any]
+    ) -> None:
+        super().__init__()
         self.app = app
         self.options = options
         self.limits = options.edge
         self.loop = loop
-        self.lifespan_state: dict[str, Any] = {}
-        self.connections: set[Connection] = set()
-        self.cycles: set[RequestCycle] = set()
+        self.app_state = app_state
         self.draining = False
         self.emptied = asyncio.Event()
         self.now = loop.time()

@@ -3,6 +3,10 @@
 Rule: no application, no event loop and no thread here, only processes and signals. The sockets stay open in this
 process, so that no waiting connection is lost while a worker ends.
 
+uvicorn's `Multiprocess` (0.54) is not used. It too has a new worker ready before an old one drains (earlier versions do
+not), but it replaces a crashing worker without backing off, waits for a draining one without a limit and deaf to
+signals, so that no second signal hurries it, and leaves its workers running when it is killed.
+
 SIGTERM, SIGINT   every worker drains; a second one stops them at once
 SIGHUP            for each worker a new one is started, and only when that is ready the old one drains
 """
@@ -18,11 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from chatproxy.errors import StartupError
 from chatproxy.server.accept import bind_sockets, urls_of
 from chatproxy.server.options import AppFactory, OnReady, ServerOptions
-from chatproxy.server.process import STARTUP_FAILED
-from chatproxy.server.worker import Worker, pack
+from chatproxy.server.worker import STARTUP_FAILED, Worker, pack
 
 logger = logging.getLogger("chatproxy.server")
 
@@ -67,13 +69,12 @@ class Supervisor:
 
         Returns:
             0 after an orderly stop, 1 if workers cannot start, 128 + the signal's number after a hurried stop.
+
+        Raises:
+            StartupError: the factory cannot be sent to workers, or the address cannot be bound.
         """
-        try:
-            self._packed_factory = pack(self._app_factory)
-            self._sockets = bind_sockets(self._options.host, self._options.port)
-        except StartupError as exc:
-            logger.critical("%s", exc)
-            return STARTUP_FAILED
+        self._packed_factory = pack(self._app_factory)
+        self._sockets = bind_sockets(self._options.host, self._options.port)
         try:
             with self._receive_signals():
                 self._due = dict.fromkeys(range(self._options.workers), 0.0)

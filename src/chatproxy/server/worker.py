@@ -9,6 +9,7 @@ either side that the other is gone, so a worker whose supervisor was killed drai
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
 import signal
@@ -22,6 +23,10 @@ from pathlib import Path
 from chatproxy.errors import StartupError
 from chatproxy.server.options import AppFactory, ServerOptions
 from chatproxy.server.process import Server, serve_process
+
+logger = logging.getLogger("chatproxy.server")
+
+STARTUP_FAILED = 1
 
 _READY = b"R"
 _REAP_S = 5.0
@@ -122,21 +127,18 @@ def run_worker(control_fd: int) -> int:
         app_factory: AppFactory = pickle.loads(packed_factory)  # noqa: S301 - our own parent's
         control.setblocking(False)
 
-        def report_ready(_urls: Sequence[str]) -> None:
-            control.send(_READY)
-
-        def follow_supervisor(server: Server) -> None:
+        def on_ready(server: Server) -> None:
             def on_control() -> None:
                 if not control.recv(16):
                     asyncio.get_running_loop().remove_reader(control)
                     server.request_stop()
 
             asyncio.get_running_loop().add_reader(control, on_control)
+            control.send(_READY)
 
-        return serve_process(
-            app_factory,
-            options,
-            sockets=[socket.socket(fileno=descriptor) for descriptor in descriptors],
-            on_ready=report_ready,
-            watch=follow_supervisor,
-        )
+        sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        try:
+            return serve_process(app_factory, options, sockets=sockets, on_ready=on_ready)
+        except StartupError as exc:
+            logger.critical("%s", exc)
+            return STARTUP_FAILED
