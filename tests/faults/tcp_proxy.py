@@ -13,8 +13,11 @@ import contextlib
 import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
+
+from .loops import turns
 
 Toxic = Callable[[AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
 _READ_BYTES = 65536
@@ -78,17 +81,22 @@ class TcpProxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        await turns()  # connections that were just accepted take some to arrive
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
-        for _ in range(3):
-            await asyncio.sleep(0)  # closed transports take a turn to leave the event loop
+        await turns()  # closed transports take one to leave the event loop
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._relay(reader, writer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._forget, writer))
+
+    def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # maybe before it began
+            writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

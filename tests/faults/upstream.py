@@ -17,8 +17,11 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
+
+from .loops import turns
 
 _MAX_HEAD = 1024 * 1024
 
@@ -141,12 +144,12 @@ class FaultUpstream:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        await turns()  # connections that were just accepted take some to arrive
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
-        for _ in range(3):
-            await asyncio.sleep(0)  # closed transports take a turn to leave the event loop
+        await turns()  # closed transports take one to leave the event loop
 
     async def all_left(self) -> None:
         """Wait until no connection is open; bound it with ``asyncio.timeout``."""
@@ -160,7 +163,12 @@ class FaultUpstream:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._forget, writer))
+
+    def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # maybe before it began
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -171,9 +179,6 @@ class FaultUpstream:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 while await self._answer(reader, writer, number):
                     continue
-        except asyncio.CancelledError:
-            writer.transport.abort()
-            raise
         finally:
             writer.close()
             self.open_connections -= 1

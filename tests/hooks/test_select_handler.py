@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatproxy import Completed
+import pytest
+
+from chatproxy import Completed, Stream
+from chatproxy.testing import Recorder, events_of
 from tests.hooks.cases import Plugin, error_of, gateway, hang, policy
 
 
@@ -90,3 +93,49 @@ async def test_it_sees_the_request_as_changed() -> None:
 
     async with gateway(Plugin("a", before_request=rename), Plugin("b", select_handler=choose)) as app:
         assert (await app.chat("hi")).json() == {"choices": [], "handler": "e", "model": "renamed"}
+
+
+class Breaking:
+    """A handler whose stream raises something of its own."""
+
+    name = "breaking"
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    async def execute(self, ctx: Any, request: Any) -> Stream:
+        async def events() -> Any:
+            for _ in range(self.after):
+                yield {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]}
+            raise ValueError("the secret")
+
+        return Stream.of(events())
+
+
+@pytest.mark.parametrize("transformed", [False, True])
+async def test_stream_of_a_handler_that_raises_ends_with_one_error_event(transformed: bool) -> None:
+    async def transform_stream() -> Any:
+        async def layer(events: Any) -> Any:
+            async for event in events:
+                yield event
+
+        return layer
+
+    hooks = {"transform_stream": transform_stream} if transformed else {}
+    recorder = Recorder()
+    async with gateway(Plugin("a", select_handler=chooser(Breaking(2)), **hooks), recorder) as app:
+        answer = await app.chat("hi", stream=True)
+        exchange = await recorder.wait()
+    events = events_of(answer.content)
+    assert [event for event in events if "error" in event] == events[-1:]
+    assert events[-1]["error"]["code"] == "handler_failed"
+    assert "secret" not in answer.text
+    assert exchange.error_code == "handler_failed"
+    assert all(call.outcome != "error" for call in exchange.hook_calls)
+
+
+async def test_stream_of_a_handler_that_raises_at_once_is_an_ordinary_error() -> None:
+    async with gateway(Plugin("a", select_handler=chooser(Breaking(0)))) as app:
+        answer = await app.chat("hi", stream=True)
+    assert answer.status_code == 500
+    assert error_of(answer)["code"] == "handler_failed"

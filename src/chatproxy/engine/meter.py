@@ -6,6 +6,7 @@ after it is always well formed.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from chatproxy.types.exchange import Exchange
 from chatproxy.types.layout import Layout
 from chatproxy.types.stream import decode_event
 from chatproxy.types.usage import Usage, usage_of_chat
+
+logger = logging.getLogger("chatproxy.engine")
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -94,6 +97,9 @@ class Meter:
         except ApiError as error:
             self.failure = error
             raise
+        except Exception as exc:
+            self.failure = stream_failed(exc)
+            raise self.failure from exc
         return []
 
     def take(self, chunk: bytes) -> list[bytes]:
@@ -169,6 +175,12 @@ class Meter:
         usage = self._layout.usage(event)
         self.usage = usage or self.usage
         return usage is None or bool(event.get("choices")) or not self._drop_usage
+
+
+def stream_failed(exc: BaseException) -> UpstreamError:
+    """What a client is told where a handler's stream raised something of its own (500, code ``handler_failed``)."""
+    logger.error("a handler's stream failed", exc_info=exc)
+    return UpstreamError("The handler failed in mid-stream.", status=500, code="handler_failed")
 
 
 def _in_stream_error(error: Any) -> UpstreamError:

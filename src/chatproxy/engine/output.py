@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Sequence
 import msgspec
 
 from chatproxy.engine.live import Live, shutdown_error
-from chatproxy.engine.meter import Meter
+from chatproxy.engine.meter import Meter, stream_failed
 from chatproxy.errors import ApiError
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
@@ -136,7 +136,7 @@ class Output:
                         frames.clear()  # while a slow client takes its time, only the joined bytes are kept
                         yield data
                         has_begun = True
-        except (ApiError, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:
             last = self._last_words(error, has_begun=has_begun)
             if last is None:
                 raise
@@ -145,14 +145,17 @@ class Output:
             self.is_over = True
             yield DONE
 
-    def _last_words(self, error: ApiError | asyncio.CancelledError, *, has_begun: bool) -> bytes | None:
+    def _last_words(self, error: BaseException, *, has_begun: bool) -> bytes | None:
         """The error event for what ended the stream; None where it is not for this place to answer."""
-        if isinstance(error, ApiError):
-            self.error = error
-            if has_begun:
-                return self.end_with(error)
-        elif has_begun and self._live.reason == "server_shutdown" and self._live.absorb():
-            return self.end_with(shutdown_error())
+        if isinstance(error, asyncio.CancelledError):
+            is_shutdown = has_begun and self._live.reason == "server_shutdown" and self._live.absorb()
+            return self.end_with(shutdown_error()) if is_shutdown else None
+        failure = error if isinstance(error, ApiError) else stream_failed(error)
+        self.error = failure
+        if has_begun:
+            return self.end_with(failure)
+        if failure is not error:
+            raise failure from error
         return None
 
     async def _transformed(self) -> AsyncGenerator[bytes, None]:

@@ -9,7 +9,7 @@ and TLS. There is no access log and no WebSocket, and every answer is dated. Dea
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn import Config
 from uvicorn.protocols.http.flow_control import service_unavailable
@@ -42,7 +42,8 @@ def state_of(
 
 
 def _app_of(config: Config, host: HostState) -> ASGIApp:
-    app: ASGIApp = config.loaded_app
+    app = cast("ASGIApp", config.loaded_app)
+    refuse_full = cast("ASGIApp", service_unavailable)
     root_path, limit, headers = config.root_path, config.limit_concurrency, config.encoded_headers
     scheme = "https" if config.is_ssl else "http"
 
@@ -56,7 +57,7 @@ def _app_of(config: Config, host: HostState) -> ASGIApp:
         path, raw_path = root_path + scope["path"], root_path.encode("ascii") + scope["raw_path"]
         scope.update(scheme=scheme, root_path=root_path, path=path, raw_path=raw_path)
         try:
-            await (service_unavailable if is_full else app)(scope, receive, send_with_headers)  # type: ignore[arg-type]
+            await (refuse_full if is_full else app)(scope, receive, send_with_headers)
         finally:
             host.total_requests += 1
 

@@ -15,6 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -138,7 +139,7 @@ class Server(uvicorn.Server):
                 sock.close()
             raise
         options, config, app_state = self._options, self.config, self.lifespan.state
-        state = ServerState(config.loaded_app, options, asyncio.get_running_loop(), app_state)
+        state = ServerState(cast("ASGIApp", config.loaded_app), options, asyncio.get_running_loop(), app_state)
         self.state = self.server_state = state
         self._acceptor = Acceptor(
             self._sockets,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from chatproxy.testing.replies import Fault, Scripted, reply, stream_reply
+from chatproxy.testing.replies import Fault, Scripted, raw_reply, reply, stream_reply
 
 
 class SeenRequest(msgspec.Struct, frozen=True):
@@ -82,6 +82,8 @@ class ScriptedUpstream(httpx.AsyncBaseTransport):
         return httpx.Response(scripted.status, headers=dict(scripted.headers), stream=_Body(self, scripted))
 
     def _next(self, seen: SeenRequest) -> Scripted:
+        if not self._script and seen.path.endswith("/models"):
+            return raw_reply(b'{"object":"list","data":[{"id":"scripted","object":"model"}]}')
         if not self._script:
             wants_stream = b"chat/completions" in seen.path.encode() and seen.json.get("stream") is True
             return stream_reply() if wants_stream else reply()
