@@ -56,8 +56,8 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory, upstream_url: str) 
 def impatient_gateway(tmp_path_factory: pytest.TempPathFactory, upstream_url: str) -> Iterator[Gateway]:
     """A gateway with short deadlines and small limits."""
     keys = {
-        "connect_timeout_s": 1.0, "first_byte_timeout_s": 0.5, "idle_timeout_s": 0.5, "header_timeout_s": 0.5,
-        "body_timeout_s": 0.5, "drain_timeout_s": 1.0, "max_body_bytes": 100_000, "max_concurrency": 4,
+        "connect_timeout_s": 1.0, "first_byte_timeout_s": 0.5, "idle_timeout_s": 0.5, "header_timeout_s": 2.0,
+        "body_timeout_s": 2.0, "drain_timeout_s": 1.0, "max_body_bytes": 100_000, "max_concurrency": 4,
     }  # fmt: skip
     yield from _lend(Gateway(tmp_path_factory.mktemp("impatient"), settings(upstream_url, **keys)))
 

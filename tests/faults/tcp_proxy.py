@@ -80,8 +80,8 @@ class TcpProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._server is not None
+        await turns()  # Python 3.11 loses the sockets of connections that arrive while a server closes
         self._server.close()
-        await turns()  # connections that were just accepted take some to arrive
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
