@@ -214,8 +214,14 @@ class Load:
 async def renewed(gateway: Gateway, before: set[int]) -> set[int]:
     """Wait until none of these workers is left and as many others are there."""
 
+    def lives(worker: psutil.Process) -> bool:
+        try:
+            return bool(worker.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:  # it ended since it was listed
+            return False
+
     def now() -> set[int]:
-        return {worker.pid for worker in gateway.workers if worker.status() != psutil.STATUS_ZOMBIE}
+        return {worker.pid for worker in gateway.workers if lives(worker)}
 
     await until(lambda: now().isdisjoint(before) and len(now()) == len(before))
     return now()

@@ -145,13 +145,14 @@ def test_rolling_restart_under_load_fails_no_request(start_program: StartProgram
     for load in loads:
         load.start()
     try:
-        before = {worker.pid for worker in workers_of(program)}
+        workers = workers_of(program)
         for _ in range(2):
             program.signal(signal.SIGHUP)
-            psutil.wait_procs([psutil.Process(pid) for pid in before], timeout=WAIT_S)
+            psutil.wait_procs(workers, timeout=WAIT_S)
+            before = {worker.pid for worker in workers}
             now = wait_for_pids(program, gone=before, count=1)
             assert now.isdisjoint(before)
-            before = {worker.pid for worker in workers_of(program)}
+            workers = workers_of(program)
     finally:
         for load in loads:
             load.stopped.set()
