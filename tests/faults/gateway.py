@@ -70,7 +70,9 @@ class Gateway:
             )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline()
-        assert bool(self.first_line) is starts, self.log
+        if bool(self.first_line) is not starts:
+            self.stop()
+            raise AssertionError(self.log)
         self.port = int(self.first_line.rsplit(":", 1)[1]) if starts else 0
 
     # Its process.

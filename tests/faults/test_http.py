@@ -257,7 +257,7 @@ async def slow(gateway: Gateway, sent: bytes) -> bytes:
 async def test_slowloris_connections_are_closed_while_others_are_served(
     impatient: Gateway, upstream: MakeUpstream
 ) -> None:
-    """H-09: 500 slow heads and 100 slow bodies at the deadline."""
+    """H-09: 500 slow heads and a few slow bodies at the deadline."""
     body = f"{HEAD}host: a\r\ncontent-length: 100\r\n\r\n".encode() + b"{"
     async with upstream(answers()):
         heads = [asyncio.create_task(slow(impatient, b"POST /v1/chat/completions HTTP/1.1\r\nho")) for _ in range(500)]

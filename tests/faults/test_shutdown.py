@@ -91,6 +91,31 @@ async def test_streams_shorter_than_the_drain_all_complete(
     assert {line["outcome"] for line in lines} == {"completed"}
 
 
+async def test_connection_whose_stream_ends_in_the_drain_may_bring_one_more_request(
+    start_gateway: StartGateway, upstream_url: str, upstream: MakeUpstream
+) -> None:
+    """S-19: the stream's head said that the connection is kept, so that a request may be on its way."""
+    gateway = start_gateway(settings(upstream_url))
+    gate = asyncio.Event()
+    other = Departures(begun("one"))
+    scripts = [gated(gate, [event("begun ")], events("and done")), other.script, either()]
+    async with upstream(*scripts):
+        client = await gateway.open(stream=True)
+        async with asyncio.timeout(20):
+            await client.reader.readuntil(b"begun ")
+        (holder,) = await open_streams(gateway, 1)
+        gateway.signal(signal.SIGTERM)
+        await refused(gateway)
+        gate.set()
+        async with asyncio.timeout(20):
+            await client.reader.readuntil(b"\r\n0\r\n\r\n")
+        await client.send(post(chat()))
+        answer = await client.read_answer()
+        client.close()
+        holder.reset()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_streams_longer_than_the_drain_are_ended_in_words(
     start_gateway: StartGateway, upstream_url: str, upstream: MakeUpstream, workers: str

@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
         self.served += 1
         if self.transport.is_closing():
             return
-        if close or self.closes_after(cycle):
+        if close or (self.closes_after(cycle) and not self._may_bring_more(cycle)):
             self._pipeline = None
             if self.incoming is cycle:
                 self._linger(self.state.limits.max_body_bytes)
@@ -176,7 +176,13 @@ class Connection(asyncio.Protocol):
             self.deadline = self.state.now + self.state.stall_check_s
         else:
             self.deadline = self.state.now + self._idle_limit_s()
+            if self.state.draining:
+                self.deadline = self.state.loop.time() + self.state.options.drain_idle_grace_s
             self.parse_held()
+
+    def _may_bring_more(self, cycle: RequestCycle) -> bool:
+        """Whether an answer whose head was out before the drain has promised to keep the connection."""
+        return self.state.draining and cycle.keep_alive and self.incoming is not cycle and not self._is_last
 
     def _idle_limit_s(self) -> float:
         if self.write_paused:
