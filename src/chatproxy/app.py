@@ -196,6 +196,7 @@ class _Parts:
             max_sse_line_bytes=config.max_sse_line_bytes,
             default_model=config.default_model,
             enable_streaming=config.enable_streaming,
+            report_translation=config.report_translation,
         )
         self.engine = Engine(hooks, Router(config.models, self.handlers, default), limits, log)
         self.routes = [

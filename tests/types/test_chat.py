@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatproxy.types import CHAT, ChatRequest, ChatResponse, StreamEvent, Text
+from chatproxy.types.text import Origin
 
 Found = tuple[str, str, str, int, str]
 
@@ -240,13 +241,13 @@ def test_texts_of_an_event_are_those_of_its_deltas() -> None:
 
 
 def test_the_repr_of_a_text_shows_where_it_is_and_not_what_it_says() -> None:
-    text = Text({"content": "secret"}, ("messages", 0, "content"), role="user", kind="content", index=0)
+    text = Text({"content": "secret"}, ("messages", 0, "content"), "content", Origin("user"))
     assert repr(text) == "Text(messages.0.content, role='user', kind='content', 6 characters)"
 
 
 def test_the_same_text_again_is_no_change() -> None:
     changes: list[int] = []
-    text = Text({"a": "x"}, ("a",), role="user", kind="content", index=0, on_replace=lambda: changes.append(1))
+    text = Text({"a": "x"}, ("a",), "content", Origin("user", on_replace=lambda: changes.append(1)))
     text.replace("x")
     assert changes == []
     text.replace("y")

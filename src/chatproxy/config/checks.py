@@ -14,6 +14,11 @@ from urllib.parse import urlsplit
 
 from chatproxy.config.describe import found
 
+SURFACES = (
+    "chat", "responses", "messages", "completions", "embeddings", "moderations", "rerank", "audio", "images", "files",
+    "batches", "models",
+)  # fmt: skip
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -93,6 +98,14 @@ def names_fault(names: tuple[str, ...]) -> str | None:
         return "found an empty name"
     twice = sorted({name for name in names if names.count(name) > 1})
     return f"found {found(twice[0])} twice, wanted each name once" if twice else None
+
+
+def surfaces_fault(names: tuple[str, ...]) -> str | None:
+    """Why this cannot be a list of the APIs that a server speaks."""
+    for name in names:
+        if name not in SURFACES:
+            return f"found {found(name)}, wanted some of {', '.join(SURFACES)}"
+    return names_fault(names)
 
 
 def verify_fault(verify: bool | str) -> str | None:

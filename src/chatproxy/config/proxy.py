@@ -62,6 +62,7 @@ class ProxyConfig(Section):
         enable_streaming: whether ``"stream": true`` is served; else it is refused with 400.
         enable_telemetry: whether each exchange's log line also says what plugins and tools did, how long it took, and
             the trace context.
+        report_translation: whether a response header says what a translation between two APIs could not carry.
         forward_authorization: whether a client's own key is sent to an upstream that has no key of its own.
         connect_timeout_s: seconds, as every deadline; until a connection to the upstream stands.
         first_byte_timeout_s: until the upstream's answer begins.
@@ -91,6 +92,7 @@ class ProxyConfig(Section):
     workers: Count = 1
     enable_streaming: bool = True
     enable_telemetry: bool = False
+    report_translation: bool = False
     forward_authorization: bool = False
     connect_timeout_s: Seconds = setting(default=5.0, check=checks.seconds_fault)
     first_byte_timeout_s: Seconds = setting(default=60.0, check=checks.seconds_fault)

@@ -18,10 +18,11 @@ class UpstreamConfig(Section):
 
     Attributes:
         base_url: up to and without the surface's own path, for example ``https://api.openai.com/v1``.
-        api_key: sent as ``Authorization: Bearer``.
+        api_key: sent as ``Authorization: Bearer``, or in the header that ``api_key_header`` names.
         headers: sent with every request, in lower case; a plugin cannot remove them.
         transport: ``own`` is the gateway's HTTP/1.1; ``httpx`` adds HTTP/2 and forward proxies.
-        surfaces: the APIs this server speaks.
+        surfaces: the APIs this server speaks; chat, responses, messages and completions are translated into each other
+            where it does not.
         request_usage: whether streams are asked for token counts that the client did not ask for.
         connect_timeout_s: seconds, as the other deadlines; None takes the core's.
         forward_authorization: whether the client's own key is passed on; None takes the core's.
@@ -33,9 +34,10 @@ class UpstreamConfig(Section):
 
     base_url: str = setting(check=checks.url_fault)
     api_key: str | None = setting(default=None, is_secret=True, check=checks.secret_fault)
+    api_key_header: Literal["authorization", "x-api-key", "api-key"] = "authorization"
     headers: Mapping[str, str] = setting(default_factory=dict, is_secret=True, check=checks.headers_fault)
     transport: Literal["own", "httpx"] = "own"
-    surfaces: Names = setting(default=("chat", "embeddings", "models"), check=checks.names_fault)
+    surfaces: Names = setting(default=("chat", "embeddings", "models"), check=checks.surfaces_fault)
     request_usage: bool = True
     connect_timeout_s: Seconds | None = setting(default=None, check=checks.seconds_fault)
     first_byte_timeout_s: Seconds | None = setting(default=None, check=checks.seconds_fault)

@@ -5,8 +5,10 @@ answers.
 """
 
 from chatproxy.engine.answer import Answer
-from chatproxy.engine.core import Engine, EngineLimits
+from chatproxy.engine.core import Engine
+from chatproxy.engine.limits import EngineLimits
 from chatproxy.engine.live import Live, shutdown_error
 from chatproxy.engine.output import Output
+from chatproxy.engine.turn import Turn
 
-__all__ = ["Answer", "Engine", "EngineLimits", "Live", "Output", "shutdown_error"]
+__all__ = ["Answer", "Engine", "EngineLimits", "Live", "Output", "Turn", "shutdown_error"]

@@ -9,16 +9,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from chatproxy.engine.answer import Answer
 from chatproxy.engine.identity import RequestIds
+from chatproxy.engine.limits import EngineLimits
 from chatproxy.engine.live import Live
 from chatproxy.engine.meter import Meter
 from chatproxy.engine.output import Output
 from chatproxy.engine.routing import Router, apply_model
+from chatproxy.engine.translated import execute
+from chatproxy.engine.turn import Turn
 from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.types.context import RequestContext
@@ -30,15 +33,6 @@ from chatproxy.types.request import ChatRequest
 from chatproxy.types.usage import Usage, estimate_tokens
 
 logger = logging.getLogger("chatproxy.engine")
-
-
-class EngineLimits(NamedTuple):
-    """Limits of the engine; sizes in bytes."""
-
-    max_concurrency: int
-    max_sse_line_bytes: int
-    default_model: str | None = None
-    enable_streaming: bool = True
 
 
 class Engine:
@@ -86,23 +80,28 @@ class Engine:
             ctx.principal = principal
             ctx.exchange.principal = principal.id
 
-    async def answer(self, ctx: RequestContext, live: Live, data: bytes) -> Answer:
+    async def answer(self, ctx: RequestContext, live: Live, data: bytes, turn: Turn | None = None) -> Answer:
         """Answer a request body.
+
+        Args:
+            turn: what the surface does around the exchange; None where it does nothing.
 
         Raises:
             ApiError: the request failed; nothing has been sent yet.
         """
         exchange = ctx.exchange
         request = self._decode(ctx, data)
-        wants_usage = _wants_usage(request)
+        drop_usage = ctx.layout.usage_on_request and not _wants_usage(request)
+        if turn is not None:
+            await turn.begin(ctx, request)
         request = await self.hooks.before_request(ctx, request)
         handler = await self._select(ctx, request)
         exchange.handler = handler.name
-        execute = self.hooks.around_execute(ctx, _Execution(ctx, handler))
+        execute = self.hooks.around_execute(ctx, _Execution(ctx, handler, self.limits))
         reply = await execute(request)
         if isinstance(reply, Completed):
-            return await self._completed(ctx, request, reply)
-        return await self._streamed(ctx, request, reply, live, drop_usage=not wants_usage)
+            return await self._completed(ctx, request, reply, turn)
+        return await self._streamed(ctx, request, reply, live, turn, drop_usage=drop_usage)
 
     def end(self, ctx: RequestContext, live: Live, answer: Answer | None, error: ApiError | None) -> None:
         """Close an exchange's books: outcome, usage, log line, telemetry. Called once, after the last byte."""
@@ -195,11 +194,15 @@ class Engine:
             apply_model(ctx, request, *found)
         return handler
 
-    async def _completed(self, ctx: RequestContext, request: ChatRequest, reply: Completed) -> Answer:
+    async def _completed(
+        self, ctx: RequestContext, request: ChatRequest, reply: Completed, turn: Turn | None
+    ) -> Answer:
         response, exchange = reply.body, ctx.exchange
         exchange.usage, exchange.finish_reasons = response.summary
         if self.hooks.reads_responses:
             response = await self.hooks.before_response(ctx, request, response)
+        if turn is not None:
+            await turn.end(ctx, response)
         body = encode_body(response, "a reply")
         exchange.status = reply.status
         if exchange.usage is None:
@@ -208,21 +211,27 @@ class Engine:
         return Answer(reply.status, reply.headers, body=body)
 
     async def _streamed(
-        self, ctx: RequestContext, request: ChatRequest, reply: Stream, live: Live, *, drop_usage: bool
+        self,
+        ctx: RequestContext,
+        request: ChatRequest,
+        reply: Stream,
+        live: Live,
+        turn: Turn | None,
+        *,
+        drop_usage: bool,
     ) -> Answer:
         ctx.exchange.stream = True
         layered = self.hooks.has_transforms
         meter = Meter(
             reply.chunks,
-            ctx.layout,
-            ctx.exchange,
+            ctx.layout.tally(),
             drop_usage=drop_usage and not layered,
             max_line_bytes=self.limits.max_sse_line_bytes,
         )
-        output = Output(meter, live, request, drop_usage=drop_usage and layered)
+        output = Output(meter, live, ctx, request, drop_usage=drop_usage and layered, turn=turn)
         try:
             if layered:
-                output.lay(self.hooks, ctx, await self.hooks.transform_stream(ctx, request))
+                output.lay(self.hooks, await self.hooks.transform_stream(ctx, request))
             await output.prime()
         except BaseException:
             await output.aclose()
@@ -231,24 +240,27 @@ class Engine:
         return Answer(reply.status, reply.headers, stream=output)
 
     def _settle(self, ctx: RequestContext, answer: Answer) -> None:
-        """Usage of a stream: the provider's where it came, else an estimate of what went by."""
+        """What a stream has said; its usage is the provider's where it came, else an estimate of what went by."""
         if answer.stream is not None:
-            usage = answer.stream.meter.usage
-            ctx.exchange.usage = usage or estimate(answer.stream.request, answer.stream.meter.characters)
+            exchange, meter = ctx.exchange, answer.stream.meter
+            exchange.events = meter.events
+            exchange.finish_reasons = meter.tally.finish_reasons
+            exchange.usage = meter.tally.usage or estimate(answer.stream.request, meter.tally.characters)
 
 
 class _Execution:
     """The innermost ``call_next``: the handler itself, with what it raises made an `ApiError`."""
 
-    __slots__ = ("_ctx", "_handler")
+    __slots__ = ("_ctx", "_handler", "_limits")
 
-    def __init__(self, ctx: RequestContext, handler: Handler) -> None:
+    def __init__(self, ctx: RequestContext, handler: Handler, limits: EngineLimits) -> None:
         self._ctx = ctx
         self._handler = handler
+        self._limits = limits
 
     async def __call__(self, request: ChatRequest) -> Reply:
         try:
-            reply: object = await self._handler.execute(self._ctx, request)
+            reply: object = await execute(self._ctx, self._handler, request, self._limits)
         except ApiError:
             raise
         except Exception as exc:

@@ -9,34 +9,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import msgspec
-
 from chatproxy.errors import ApiError, UpstreamError
 from chatproxy.sse import FrameSplitter, frame_data
-from chatproxy.types.exchange import Exchange
-from chatproxy.types.layout import Layout
-from chatproxy.types.stream import decode_event
-from chatproxy.types.usage import Usage, usage_of_chat
+from chatproxy.types.tally import Tally
 
 logger = logging.getLogger("chatproxy.engine")
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
-
-
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class Meter:
@@ -49,28 +26,21 @@ class Meter:
     Attributes:
         failure: how the stream failed; also set when a plugin swallowed the error.
         fault: to be raised before anything more is waited for; the frames in front of it have passed.
-        usage: the last token counts the stream carried.
-        characters: of content seen, for an estimate.
+        tally: what the stream has said so far.
+        events: how many it has had.
     """
 
-    __slots__ = (
-        "_done", "_drop_usage", "_exchange", "_layout", "_splitter", "characters", "chunks", "failure", "fault",
-        "usage",
-    )  # fmt: skip
+    __slots__ = ("_done", "_drop_usage", "_splitter", "chunks", "events", "failure", "fault", "tally")
 
-    def __init__(
-        self, chunks: Any, layout: Layout, exchange: Exchange, *, drop_usage: bool, max_line_bytes: int
-    ) -> None:
+    def __init__(self, chunks: Any, tally: Tally, *, drop_usage: bool, max_line_bytes: int) -> None:
         self.chunks = chunks
-        self._layout = layout
-        self._exchange = exchange
+        self.tally = tally
+        self.events = 0
         self._drop_usage = drop_usage
         self._splitter = FrameSplitter(max_line_bytes)
         self._done = False
         self.fault: ApiError | None = None
         self.failure: ApiError | None = None
-        self.usage: Usage | None = None
-        self.characters = 0
 
     @property
     def done(self) -> bool:
@@ -112,15 +82,19 @@ class Meter:
     async def aclose(self) -> None:
         """Close the handler's stream."""
         self.failure = None  # its traceback leads back to here
+        if self._done:
+            ended = getattr(self.chunks, "ended", None)
+            if ended is not None:
+                ended()
         close = getattr(self.chunks, "aclose", None)
         if close is not None:
             await close()
 
     def end(self) -> list[bytes]:
-        """The frames left at the end of the bytes; an end without ``[DONE]`` is one only after a finish reason."""
+        """The frames left at the end of the bytes; an end that the surface's last event did not announce must be whole."""
         last = self._splitter.flush()
         frames = self._passing([last]) if last is not None else []
-        if not self._done and not self._exchange.finish_reasons:
+        if not self._done and not self.tally.may_end:
             raise UpstreamError("The upstream ended the stream before it was finished.", code="upstream_incomplete")
         self._done = True
         return frames
@@ -132,7 +106,7 @@ class Meter:
             for frame in frames:
                 if self._look(frame):
                     passing.append(frame)
-                elif self._done:
+                if self._done:
                     break
         except ApiError as fault:
             if not passing:
@@ -146,35 +120,13 @@ class Meter:
         if data is None:
             return True
         if data[:6] == b"[DONE]":
-            self._done = True
+            self._done = self.tally.done_is_end
             return False
-        self._exchange.events += 1
-        try:
-            chunk = _decode_chunk(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-            return self._look_slowly(data)
-        if chunk.error is not None:
-            raise _in_stream_error(chunk.error)
-        if chunk.choices:
-            for choice in chunk.choices:
-                if choice.finish_reason is not None:
-                    self._exchange.finish_reasons.append(choice.finish_reason)
-                if choice.delta is not None and choice.delta.content is not None:
-                    self.characters += len(choice.delta.content)
-        if chunk.usage is not None:
-            self.usage = usage_of_chat(chunk.usage)
-            return bool(chunk.choices) or not self._drop_usage
-        return True
-
-    def _look_slowly(self, data: bytes) -> bool:
-        """A frame of unusual shape: any JSON object passes."""
-        event = decode_event(data)
-        if event.get("error") is not None:
-            raise _in_stream_error(event["error"])
-        self._exchange.finish_reasons.extend(self._layout.finish_reasons(event))
-        usage = self._layout.usage(event)
-        self.usage = usage or self.usage
-        return usage is None or bool(event.get("choices")) or not self._drop_usage
+        self.events += 1
+        passes = self.tally.add(data) or not self._drop_usage
+        if self.tally.is_over:
+            self._done = True
+        return passes
 
 
 def stream_failed(exc: BaseException) -> UpstreamError:
@@ -182,13 +134,3 @@ def stream_failed(exc: BaseException) -> UpstreamError:
     logger.error("a handler's stream failed", exc_info=exc)
     return UpstreamError("The handler failed in mid-stream.", status=500, code="handler_failed")
 
-
-def _in_stream_error(error: Any) -> UpstreamError:
-    """The error an upstream sent as an event of its stream."""
-    message, code = "The upstream failed in mid-stream.", "upstream_error"
-    if isinstance(error, dict):
-        message = error["message"] if isinstance(error.get("message"), str) else message
-        code = error["code"] if isinstance(error.get("code"), str) else code
-    elif isinstance(error, str):
-        message = error
-    return UpstreamError(message[:1000], code=code)

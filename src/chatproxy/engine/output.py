@@ -1,6 +1,6 @@
 """Output: the one stream a client gets, and the only place where a stream ends.
 
-It ends in exactly one way: with ``[DONE]``, or with one error event and nothing after it.
+It ends in exactly one way: as its surface's streams do, or with one error event and nothing after it.
 """
 
 from __future__ import annotations
@@ -8,21 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 
-import msgspec
-
 from chatproxy.engine.live import Live, shutdown_error
 from chatproxy.engine.meter import Meter, stream_failed
+from chatproxy.engine.turn import Turn
 from chatproxy.errors import ApiError
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
 from chatproxy.plugins.layers import Layer
-from chatproxy.sse import DONE, encode_frame, frame_data
+from chatproxy.sse import frame_data
 from chatproxy.types.context import RequestContext
 from chatproxy.types.layout import Layout
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.stream import StreamEvent, StreamTransform
-
-_encode = msgspec.json.Encoder().encode
 
 
 class MeteredEvents:
@@ -56,17 +53,31 @@ class Output:
         meter: the handler's stream; its frames pass untouched unless transforms are laid over them.
         request: what was asked, kept for an estimate of the usage.
         drop_usage: leave out the usage-only event after the transforms have seen it.
+        turn: sees each frame last; None where the surface has nothing to do.
 
     Attributes:
         error: what the stream ended with; None while it goes on and after ``[DONE]``.
         is_over: the bytes given last are the end of the stream.
     """
 
-    __slots__ = ("_bytes", "_drop_usage", "_first", "_layers", "_live", "error", "is_over", "meter", "request")
+    __slots__ = (
+        "_bytes", "_ctx", "_drop_usage", "_first", "_layers", "_live", "_turn", "error", "is_over", "meter", "request",
+    )  # fmt: skip
 
-    def __init__(self, meter: Meter, live: Live, request: ChatRequest, *, drop_usage: bool) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        live: Live,
+        ctx: RequestContext,
+        request: ChatRequest,
+        *,
+        drop_usage: bool,
+        turn: Turn | None = None,
+    ) -> None:
         self.meter = meter
         self.request = request
+        self._ctx = ctx
+        self._turn = turn
         self._layers: list[Layer] = []
         self._live = live
         self._drop_usage = drop_usage
@@ -75,9 +86,10 @@ class Output:
         self.is_over = False
         self.error: ApiError | None = None
 
-    def lay(self, hooks: Hooks, ctx: RequestContext, transforms: Sequence[tuple[Impl, StreamTransform]]) -> None:
+    def lay(self, hooks: Hooks, transforms: Sequence[tuple[Impl, StreamTransform]]) -> None:
         """Put transforms over the stream, the one nearest to the upstream first."""
         if transforms:
+            ctx = self._ctx
             self._layers = hooks.layer(transforms, ctx, MeteredEvents(self.meter, ctx.layout))
 
     async def prime(self) -> None:
@@ -98,7 +110,7 @@ class Output:
         """The error event that ends this stream."""
         self.error = error
         self.is_over = True
-        return encode_frame(_encode(error.envelope()))
+        return self._ctx.layout.error_frame(error, self.meter.tally)
 
     async def aclose(self) -> None:
         """Close the transforms, outermost first, then the handler's stream."""
@@ -132,6 +144,8 @@ class Output:
                     except StopAsyncIteration:
                         frames = meter.end()
                     if frames:
+                        if self._turn is not None:
+                            frames = [await self._taken(frame) for frame in frames]
                         data = frames[0] if len(frames) == 1 else b"".join(frames)
                         frames.clear()  # while a slow client takes its time, only the joined bytes are kept
                         yield data
@@ -143,7 +157,7 @@ class Output:
             yield last
         else:
             self.is_over = True
-            yield DONE
+            yield self._ctx.layout.stream_end
 
     def _last_words(self, error: BaseException, *, has_begun: bool) -> bytes | None:
         """The error event for what ended the stream; None where it is not for this place to answer."""
@@ -161,9 +175,14 @@ class Output:
     async def _transformed(self) -> AsyncGenerator[bytes, None]:
         async for event in self._layers[-1]:
             if not (self._drop_usage and _is_usage_only(event)):
-                yield event.encode()
+                frame = event.encode()
+                yield frame if self._turn is None else await self._taken(frame)
         if self.meter.failure is not None:  # a plugin swallowed it; the client must still learn of it
             raise self.meter.failure
+
+    async def _taken(self, frame: bytes) -> bytes:
+        turn = self._turn
+        return await turn.take(self._ctx, frame) if turn is not None and turn.wants(frame) else frame
 
 
 def _is_usage_only(event: StreamEvent) -> bool:

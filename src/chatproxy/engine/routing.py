@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
-
 from chatproxy.config import ModelConfig, find_model
 from chatproxy.errors import InvalidRequest, NotFound, PluginFailed
 from chatproxy.types.context import RequestContext
@@ -57,48 +55,20 @@ def apply_model(ctx: RequestContext, request: ChatRequest, entry: ModelConfig, u
         PluginFailed: the entry's ``transform_params`` raised.
     """
     if entry.system_prompt and entry.system_prompt_behavior != "passthrough":
-        apply_system_prompt(request, entry.system_prompt, entry.system_prompt_behavior)
-    for key, value in entry.params.items():
-        if key not in request:
+        request.instruct(entry.system_prompt, entry.system_prompt_behavior)
+    for name, value in entry.params.items():
+        key = request.layout.own_param(name)
+        if key is not None and key not in request:
             request[key] = deepcopy(value)
-    for key, value in entry.overrides.items():
-        request[key] = deepcopy(value)
+    for name, value in entry.overrides.items():
+        key = request.layout.own_param(name)
+        if key is not None:
+            request[key] = deepcopy(value)
     if upstream_model != request.model:
         request.model = upstream_model
     ctx.exchange.upstream_model = upstream_model
     if entry.transform_params is not None:
         _transform(request, entry)
-
-
-def apply_system_prompt(request: ChatRequest, prompt: str, behavior: str) -> None:
-    """Join a model's system prompt with the request's own.
-
-    Args:
-        behavior: ``override`` (replace every system message), ``prepend`` or ``append`` (to the first one, with a
-            blank line between), ``default`` (only where the request has none).
-    """
-    messages = request.messages
-    position = next((i for i, message in enumerate(messages) if _is_system(message)), None)
-    if behavior == "override":
-        request.messages = [{"role": "system", "content": prompt}, *(m for m in messages if not _is_system(m))]
-    elif position is None:
-        messages.insert(0, {"role": "system", "content": prompt})
-    elif behavior in {"prepend", "append"}:
-        message = messages[position]
-        messages[position] = {**message, "content": _joined(message.get("content"), prompt, behavior)}
-
-
-def _is_system(message: Any) -> bool:
-    return isinstance(message, dict) and message.get("role") in {"system", "developer"}
-
-
-def _joined(content: Any, prompt: str, behavior: str) -> Any:
-    if isinstance(content, list):
-        part = {"type": "text", "text": prompt}
-        return [part, *content] if behavior == "prepend" else [*content, part]
-    own = content if isinstance(content, str) else ""
-    parts = [prompt, own] if behavior == "prepend" else [own, prompt]
-    return "\n\n".join(part for part in parts if part)
 
 
 def _transform(request: ChatRequest, entry: ModelConfig) -> None:

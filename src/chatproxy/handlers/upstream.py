@@ -20,6 +20,7 @@ from chatproxy.handlers.redact import Redactor
 from chatproxy.handlers.transport import lean_request
 from chatproxy.sse import is_activity
 from chatproxy.types.context import RequestContext
+from chatproxy.types.layout import Layout
 from chatproxy.types.model import Model
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
@@ -27,16 +28,20 @@ from chatproxy.types.request import ChatRequest
 HOPS_HEADER = b"x-chatproxy-hops"
 Pairs = list[tuple[bytes, bytes]]
 
-_PASSED_ON = (b"x-ratelimit-", b"openai-", b"retry-after")
+_PASSED_ON = (b"x-ratelimit-", b"openai-", b"anthropic-", b"retry-after")
+_API_HEADERS = (b"idempotency-key", b"anthropic-version", b"anthropic-beta")
+_VERSION_HEADER = b"anthropic-version"
+_VERSION = b"2023-06-01"
+"""Of the messages API, for a client that names none. Source: Anthropic API reference, "Versions"."""
 _EXCERPT = 200
 _READ_OUT_S = 0.25
-_TAIL_BYTES = 1024  # of a stream's last bytes, to see whether they end in [DONE]
 
 
 class UpstreamTarget(NamedTuple):
     """Where an upstream is and how it is spoken to.
 
     Attributes:
+        surfaces: the APIs it speaks; a request of another is translated before it comes here.
         headers: sent with every request, names lower-case, credentials included.
         request_usage: ask for token counts at the end of streams.
         forward_authorization: send the client's own ``Authorization``; only for an upstream without a key of ours.
@@ -47,6 +52,7 @@ class UpstreamTarget(NamedTuple):
     base_url: str
     headers: Mapping[str, str]
     deadlines: Deadlines
+    surfaces: frozenset[str] = frozenset({"chat"})
     request_usage: bool = True
     forward_authorization: bool = False
     forward_headers: tuple[str, ...] = ()
@@ -58,13 +64,15 @@ class UpstreamHandler:
 
     def __init__(self, target: UpstreamTarget, transport: httpx.AsyncBaseTransport, redactor: Redactor) -> None:
         self.name = f"upstream:{target.name}"
+        self.surfaces = target.surfaces
         self._target = target
         self._transport = transport
         self._redactor = redactor
         self._urls: dict[str, httpx.URL] = {}
         self._json_headers = _static_headers(target, accept="application/json")
         self._stream_headers = _static_headers(target, accept="text/event-stream")
-        self._forwarded = (b"idempotency-key", *(name.encode() for name in target.forward_headers))
+        wanted = (*_API_HEADERS, *(name.encode() for name in target.forward_headers))
+        self._forwarded = tuple(name for name in wanted if name.decode() not in target.headers)
         self._timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
 
     async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
@@ -89,17 +97,20 @@ class UpstreamHandler:
                 patience.stop()
 
     async def _exchange(self, ctx: RequestContext, request: ChatRequest, patience: Patience) -> Reply:
-        response = await self._send(ctx, "POST", ctx.layout.path, self._outgoing(request), streamed=request.stream)
+        headers = self._headers(ctx, streamed=request.stream)
+        if request.layout.surface == "messages" and all(name != _VERSION_HEADER for name, _ in headers):
+            headers.append((_VERSION_HEADER, _VERSION))
+        response = await self._send("POST", request.layout.path, headers, self._outgoing(request))
         pairs = response.header_pairs
-        ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id")
+        ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id") or _text(pairs, b"request-id")
         if not 200 <= response.status_code < 300:
             raise await self._refused(response, patience)
         decoder = self._decoder(pairs)
         if not request.stream:
-            return await self._completed(ctx, response, decoder, patience)
+            return await self._completed(request.layout, response, decoder, patience)
         await self._check_type(response, decoder, patience, "text/event-stream")
         chunks = _Chunks(self, response, decoder, patience)
-        return Stream(chunks, status=200, headers=passed_on(pairs), layout=ctx.layout)
+        return Stream(chunks, status=200, headers=passed_on(pairs), layout=request.layout)
 
     async def models(self, ctx: RequestContext) -> list[Model]:
         """What the upstream's ``GET /models`` lists."""
@@ -118,7 +129,7 @@ class UpstreamHandler:
         await self._transport.aclose()
 
     async def _list(self, ctx: RequestContext, patience: Patience) -> bytes:
-        response = await self._send(ctx, "GET", "/models", b"")
+        response = await self._send("GET", "/models", self._headers(ctx, streamed=False), b"")
         if response.status_code != 200:
             raise await self._refused(response, patience)
         return await self._read(response, self._decoder(response.header_pairs), patience)
@@ -127,15 +138,15 @@ class UpstreamHandler:
         return decoder_for(_text(pairs, b"content-encoding") or "", self._target.max_response_bytes)
 
     def _outgoing(self, request: ChatRequest) -> bytes:
-        if request.stream and self._target.request_usage:
+        if request.stream and request.layout.usage_on_request and self._target.request_usage:
             options = request.get("stream_options")
             if not (isinstance(options, dict) and "include_usage" in options):
                 options = {**(options if isinstance(options, dict) else {}), "include_usage": True}
                 return request.encode_with({"stream_options": options})
         return request.encode()
 
-    async def _send(self, ctx: RequestContext, method: str, path: str, body: bytes, *, streamed: bool = False) -> Any:
-        request = lean_request(method, self._url(path), self._headers(ctx, streamed=streamed), body, self._timeout)
+    async def _send(self, method: str, path: str, headers: Pairs, body: bytes) -> Any:
+        request = lean_request(method, self._url(path), headers, body, self._timeout)
         try:
             response: Any = await self._transport.handle_async_request(request)
         except (httpx.TransportError, httpx.InvalidURL) as exc:
@@ -165,11 +176,11 @@ class UpstreamHandler:
             pairs.append((b"authorization", own))
         return pairs
 
-    async def _completed(self, ctx: RequestContext, response: Any, decoder: Decoder, patience: Patience) -> Completed:
+    async def _completed(self, layout: Layout, response: Any, decoder: Decoder, patience: Patience) -> Completed:
         await self._check_type(response, decoder, patience, "json")
         body = await self._read(response, decoder, patience)
         try:
-            lens = ChatResponse.of(body, ctx.layout)
+            lens = ChatResponse.of(body, layout)
         except InvalidRequest as exc:
             excerpt = self._redactor.excerpt(body)
             raise UpstreamError(
@@ -260,9 +271,9 @@ class _Chunks:
     __slots__ = (
         "_decoder",
         "_handler",
+        "_has_ended",
         "_in_comment",
         "_iterator",
-        "_last",
         "_left_at",
         "_patience",
         "_quiet",
@@ -278,7 +289,7 @@ class _Chunks:
         self._in_comment = False
         self._quiet = False
         self._left_at = 0.0
-        self._last = b""
+        self._has_ended = False
 
     def __aiter__(self) -> _Chunks:
         return self
@@ -314,14 +325,17 @@ class _Chunks:
             self._left_at = patience.now()
         else:
             patience.alive()
-        self._last = chunk if len(chunk) < _TAIL_BYTES else chunk[-_TAIL_BYTES:]
         return chunk
 
+    def ended(self) -> None:
+        """The stream has said its last: nothing is missing if it is closed now."""
+        self._has_ended = True
+
     async def aclose(self) -> None:
-        """Close the upstream's stream; one that has said ``[DONE]`` is read to its end, to keep the connection."""
+        """Close the upstream's stream; one that has said its last is read to its end, to keep the connection."""
         self._patience.stop()
         try:
-            if self._last.rstrip().endswith(b"[DONE]"):
+            if self._has_ended:
                 await self._read_out()
         finally:
             await self._response.stream.aclose()

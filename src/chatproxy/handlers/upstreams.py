@@ -11,7 +11,6 @@ from chatproxy.handlers.redact import Redactor
 from chatproxy.handlers.transport import make_transport
 from chatproxy.handlers.upstream import UpstreamHandler, UpstreamTarget
 
-
 def make_upstreams(config: ProxyConfig, transport: httpx.AsyncBaseTransport | None = None) -> list[UpstreamHandler]:
     """One handler for each table ``[upstreams.<name>]``, ``upstream:default`` among them.
 
@@ -40,7 +39,8 @@ def _make(
 ) -> UpstreamHandler:
     headers = dict(upstream.headers)
     if upstream.api_key is not None:
-        headers["authorization"] = f"Bearer {upstream.api_key}"
+        is_bearer = upstream.api_key_header == "authorization"
+        headers[upstream.api_key_header] = f"Bearer {upstream.api_key}" if is_bearer else upstream.api_key
     forward = upstream.forward_authorization
     target = UpstreamTarget(
         name=name,
@@ -52,6 +52,7 @@ def _make(
             idle_s=_first(upstream.idle_timeout_s, config.idle_timeout_s),
             exchange_s=_first(upstream.exchange_timeout_s, config.exchange_timeout_s),
         ),
+        surfaces=frozenset(upstream.surfaces),
         request_usage=upstream.request_usage,
         forward_authorization="authorization" not in headers
         and (config.forward_authorization if forward is None else forward),

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from traceback import clear_frames
 
-from chatproxy.engine import Answer, Live, shutdown_error
+from chatproxy.engine import Answer, Live, Turn, shutdown_error
 from chatproxy.errors import ApiError
 from chatproxy.surfaces.base import (
     ClientGoneError,
@@ -34,15 +34,21 @@ _LAST_WORDS_S = 1.0
 _MOST_CHAINED = 10
 
 
-async def run(gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one request of a surface."""
+async def run(
+    gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, send: Send, turn: Turn | None = None
+) -> None:
+    """Serve one request of a surface.
+
+    Args:
+        turn: what the surface does around the exchange, where it does anything.
+    """
     ctx, headers = open_context(gateway, scope, layout)
     try:
         live = gateway.engine.begin()
     except ApiError as error:
-        await send_error(send, ctx.request_id, error)
+        await send_error(send, ctx.request_id, error, layout)
         return
-    await _Run(gateway, ctx, live).serve(headers, scope, receive, send)
+    await _Run(gateway, ctx, live, turn).serve(headers, scope, receive, send)
 
 
 async def _send_last(send: Send, last: bytes) -> None:
@@ -57,12 +63,13 @@ async def _send_last(send: Send, last: bytes) -> None:
 class _Run:
     """The state of one exchange between its begin and its end."""
 
-    __slots__ = ("_ctx", "_gateway", "_live", "answer", "error", "interruption", "watch")
+    __slots__ = ("_ctx", "_gateway", "_live", "_turn", "answer", "error", "interruption", "watch")
 
-    def __init__(self, gateway: Gateway, ctx: RequestContext, live: Live) -> None:
+    def __init__(self, gateway: Gateway, ctx: RequestContext, live: Live, turn: Turn | None) -> None:
         self._gateway = gateway
         self._ctx = ctx
         self._live = live
+        self._turn = turn
         self.watch: Watch | None = None
         self.answer: Answer | None = None
         self.error: ApiError | None = None
@@ -100,7 +107,7 @@ class _Run:
         check_content_type(ctx)
         data = await read_body(receive)
         self.watch = Watch(self._live, scope, receive)
-        self.answer = await engine.answer(ctx, self._live, data)
+        self.answer = await engine.answer(ctx, self._live, data, self._turn)
 
     async def _send(self, send: Send) -> None:
         ctx, answer, error = self._ctx, self.answer, self.error
@@ -119,7 +126,7 @@ class _Run:
                 return
         if error is not None:
             ctx.exchange.status = error.status
-            await send_error(send, ctx.request_id, error)
+            await send_error(send, ctx.request_id, error, ctx.layout)
 
     async def _send_stream(self, send: Send, answer: Answer, pairs: list[tuple[bytes, bytes]]) -> None:
         exchange, stream = self._ctx.exchange, answer.stream

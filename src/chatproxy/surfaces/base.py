@@ -12,6 +12,7 @@ from chatproxy.engine.identity import MAX_TRACESTATE, client_id_of, traceparent_
 from chatproxy.errors import ApiError, InvalidRequest
 from chatproxy.surfaces.edge import Message, Receive, Scope, Send
 from chatproxy.types.app import App
+from chatproxy.types.chat import CHAT
 from chatproxy.types.context import Headers, RequestContext
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.layout import Layout
@@ -148,10 +149,10 @@ async def send_json(send: Send, status: int, pairs: list[tuple[bytes, bytes]], b
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, request_id: str, error: ApiError) -> None:
-    """Send an error in OpenAI's envelope; an upstream's own envelope goes out as it came."""
+async def send_error(send: Send, request_id: str, error: ApiError, layout: Layout = CHAT) -> None:
+    """Send an error in the surface's envelope; an upstream's own envelope goes out as it came."""
     own = getattr(error, "body", None)
-    body: bytes = own if own is not None else _encode(error.envelope())
+    body: bytes = own if own is not None else _encode(layout.error_body(error, request_id))
     await send_json(send, error.status, header_pairs(request_id, error.headers), body)
 
 

@@ -25,6 +25,19 @@ class HookCall(msgspec.Struct):
     duration_s: float
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """One thing that a translation between two surfaces could not carry as it was said.
+
+    Attributes:
+        field: the client's own field, for example ``input[2].content[1]``.
+        reason: one short clause.
+    """
+
+    field: str
+    action: Literal["dropped", "changed", "added"]
+    reason: str
+
+
 class ToolCallRecord(msgspec.Struct):
     """One tool call that the gateway ran."""
 
@@ -46,6 +59,8 @@ class Exchange(msgspec.Struct, kw_only=True):
         outcome: how it ended.
         first_byte_s: from the start to the first byte of the reply's body.
         usage: None where neither the upstream nor an estimate gave one.
+        translated_to: the surface the handler was spoken to in, where it does not speak the client's.
+        translation_losses: what that surface could not carry.
         hook_calls: calls that returned something, rejected, failed or were skipped, in order.
         notes: what plugins want on record, by plugin name; JSON values only, never secrets.
     """
@@ -74,6 +89,8 @@ class Exchange(msgspec.Struct, kw_only=True):
     events: int = 0
     usage: Usage | None = None
     finish_reasons: list[str] = msgspec.field(default_factory=list)
+    translated_to: str | None = None
+    translation_losses: list[Loss] = msgspec.field(default_factory=list)
     hook_calls: list[HookCall] = msgspec.field(default_factory=list)
     tool_calls: list[ToolCallRecord] = msgspec.field(default_factory=list)
     traceparent: str | None = None

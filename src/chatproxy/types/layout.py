@@ -1,13 +1,17 @@
 """Layout: where a surface keeps its texts, tools and usage; one instance for each surface.
 
-Engine, hooks and guards know this protocol only, so that a new surface changes none of them.
+Engine, hooks and guards know this protocol only, so that a new surface changes none of them. Where surfaces have
+different words for one thing (finish reasons, token counts, a function tool), chat's are the ones that plugins see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from chatproxy.errors import ApiError
+from chatproxy.types.model import ToolCall, ToolResult
+from chatproxy.types.tally import Tally
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage
 
@@ -29,6 +33,28 @@ class Layout(Protocol):
     def structural(self) -> frozenset[str]:
         """Top-level request fields that are not parameters of the model."""
 
+    @property
+    def messages_key(self) -> str:
+        """The request's field that holds the conversation as a list; empty where the surface has no conversation."""
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether a request can offer tools, in its field ``tools``."""
+
+    @property
+    def stream_end(self) -> bytes:
+        """What follows the last event of a stream: ``data: [DONE]`` or nothing."""
+
+    @property
+    def usage_on_request(self) -> bool:
+        """Whether a stream carries token counts only if ``stream_options.include_usage`` asks for them."""
+
+    @property
+    def names_events(self) -> bool:
+        """Whether an event's ``type`` is also its name in the event stream."""
+
+    # -- what is written ------------------------------------------------------------------------------------------
+
     def request_texts(self, body: Any) -> Iterator[Text]:
         """Every text of a request body."""
 
@@ -38,6 +64,8 @@ class Layout(Protocol):
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Every text of a stream event; a replaced one marks ``event`` as changed."""
 
+    # -- what is counted ------------------------------------------------------------------------------------------
+
     def summary(self, data: bytes) -> Summary:
         """Token counts and finish reasons of a buffered reply's bytes; raises `InvalidRequest` for no JSON object."""
 
@@ -45,4 +73,32 @@ class Layout(Protocol):
         """Token counts of a reply or of a stream event, where there are any."""
 
     def finish_reasons(self, body: Any) -> list[str]:
-        """Why generation stopped, one entry for each choice that did."""
+        """Why generation stopped, in chat's words, one entry for each choice that did."""
+
+    def tally(self) -> Tally:
+        """A new reader for one stream."""
+
+    # -- what plugins and the model table change ------------------------------------------------------------------
+
+    def own_tool(self, tool: Mapping[str, Any]) -> dict[str, Any]:
+        """A function tool in this surface's form, from chat's; any other tool as it is."""
+
+    def own_param(self, name: str) -> str | None:
+        """This surface's name for one of chat's parameters; None where it has none."""
+
+    def instruct(self, body: Any, prompt: str, behavior: str) -> None:
+        """Join a system prompt with the request's own; see `ChatRequest.instruct`."""
+
+    def tool_calls(self, body: Any) -> list[ToolCall]:
+        """The calls that a buffered reply asks for."""
+
+    def answer_calls(self, request: Any, reply: Any, results: Mapping[str, ToolResult]) -> None:
+        """Add a reply and the results of its calls, by id, to a request's conversation."""
+
+    # -- how it fails ---------------------------------------------------------------------------------------------
+
+    def error_body(self, error: ApiError, request_id: str) -> dict[str, Any]:
+        """The JSON body of an error answer."""
+
+    def error_frame(self, error: ApiError, tally: Tally) -> bytes:
+        """The one event that ends a stream that failed."""

@@ -9,6 +9,7 @@ from chatproxy.errors import InvalidRequest, UpstreamError
 from chatproxy.types.body import JsonBody, check_json
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout, Summary
+from chatproxy.types.model import ToolCall
 from chatproxy.types.stream import EventSource, StreamEvent, encoded_chunks, split_events
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage
@@ -85,6 +86,11 @@ class ChatResponse(JsonBody):
         """Why generation stopped, by choice."""
         return self.layout.finish_reasons(self)
 
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls that the reply asks for, as plain data."""
+        return self.layout.tool_calls(self)
+
     def texts(self) -> Iterator[Text]:
         """Every text of the reply, with its place and ``replace``."""
         return self.layout.response_texts(self)
@@ -136,8 +142,11 @@ class Stream:
 
     @classmethod
     def of(cls, events: EventSource, *, headers: Mapping[str, str] | None = None, layout: Layout = CHAT) -> Self:
-        """A stream from an async iterator of events: mappings, `StreamEvent` or ready bytes; ``[DONE]`` is added."""
-        return cls(encoded_chunks(events), headers=headers, layout=layout)
+        """A stream from an async iterator of events: mappings, `StreamEvent` or ready bytes.
+
+        What a surface's streams end with (``[DONE]`` on chat) is added.
+        """
+        return cls(encoded_chunks(events, layout), headers=headers, layout=layout)
 
     def events(self) -> AsyncIterator[StreamEvent]:
         """The stream as events, without ``[DONE]``; close it when you stop early."""

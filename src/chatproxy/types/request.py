@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, SupportsIndex
 
 from chatproxy.errors import InvalidRequest
 from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
+from chatproxy.types.model import ToolResult
+from chatproxy.types.reply import ChatResponse
 from chatproxy.types.text import Text
 
 
@@ -60,27 +62,45 @@ class ChatRequest(JsonBody):
     def messages(self) -> list[dict[str, Any]]:
         """The conversation. Where there is none, an empty list that enters the request with its first item.
 
+        On the responses surface these are the items of ``input``. A surface without a conversation (completions,
+        embeddings) has an empty list that belongs to nothing.
+
         Raises:
-            InvalidRequest: ``messages`` is no array (400).
+            InvalidRequest: the field is no array (400).
         """
-        return self._list("messages")
+        key = self.layout.messages_key
+        if key == "input" and isinstance(text := self.get(key), str):
+            self[key] = [{"role": "user", "content": text}]
+        return self._list(key) if key else []
 
     @messages.setter
     def messages(self, value: list[dict[str, Any]]) -> None:
-        self["messages"] = value
+        if self.layout.messages_key:
+            self[self.layout.messages_key] = value
 
     @property
     def tools(self) -> list[dict[str, Any]]:
         """The tools offered to the model. Where there are none, a list that enters the request with its first item.
 
+        They are in the surface's own form; a function tool in chat's form (``{"type": "function", "function": {…}}``)
+        takes that form when it is put into the list. A surface without tools has an empty list that belongs to
+        nothing.
+
         Raises:
             InvalidRequest: ``tools`` is no array (400).
         """
-        return self._list("tools")
+        if not self.layout.has_tools:
+            return []
+        found = self._list("tools")
+        if isinstance(found, _OwnList) or self.layout is CHAT:
+            return found
+        self["tools"] = tools = _OwnList(self, "tools", found)
+        return tools
 
     @tools.setter
     def tools(self, value: list[dict[str, Any]]) -> None:
-        self["tools"] = value
+        if self.layout.has_tools:
+            self["tools"] = [self.layout.own_tool(tool) for tool in value]
 
     @property
     def params(self) -> dict[str, Any]:
@@ -91,6 +111,24 @@ class ChatRequest(JsonBody):
         """Every text a person or a model wrote, with its place and ``replace``."""
         return self.layout.request_texts(self)
 
+    def instruct(self, prompt: str, behavior: str = "append") -> None:
+        """Join a system prompt with the request's own, wherever the surface keeps it.
+
+        Args:
+            behavior: ``override`` (replace what is there), ``prepend`` or ``append`` (with a blank line between),
+                ``default`` (only where the request has none).
+        """
+        self.layout.instruct(self, prompt, behavior)
+
+    def answer_calls(self, reply: ChatResponse, results: Mapping[str, ToolResult]) -> None:
+        """Add a model's turn and the results of its tool calls to the conversation: one round of a tool loop.
+
+        Args:
+            reply: the turn, of the same surface.
+            results: by the id of the call.
+        """
+        self.layout.answer_calls(self, reply, results)
+
     def _list(self, key: str) -> list[dict[str, Any]]:
         value = self.get(key)
         if isinstance(value, list):
@@ -98,19 +136,23 @@ class ChatRequest(JsonBody):
         if value is not None:
             raise InvalidRequest(f"'{key}' must be an array, found {type(value).__name__}.", param=key)
         if not hasattr(self, "_late"):
-            self._late: dict[str, _LateList] = {}
-        return self._late.setdefault(key, _LateList(self, key))
+            self._late: dict[str, _OwnList] = {}
+        return self._late.setdefault(key, _OwnList(self, key))
 
 
-class _LateList(list[dict[str, Any]]):
-    """An empty list that enters its request with its first item, so that looking does not add an empty field."""
+class _OwnList(list[dict[str, Any]]):
+    """A list of a request: it gives tools the surface's form, and enters the request with its first item.
 
-    __slots__ = ("_key", "_request")
+    Looking at a field that is not there thus does not add it.
+    """
 
-    def __init__(self, request: ChatRequest, key: str) -> None:
-        super().__init__()
+    __slots__ = ("_form", "_key", "_request")
+
+    def __init__(self, request: ChatRequest, key: str, items: Iterable[dict[str, Any]] = ()) -> None:
+        super().__init__(items)
         self._request = request
         self._key = key
+        self._form: Callable[[Any], dict[str, Any]] | None = request.layout.own_tool if key == "tools" else None
 
     def append(self, item: dict[str, Any]) -> None:
         self[len(self) :] = [item]
@@ -127,6 +169,8 @@ class _LateList(list[dict[str, Any]]):
 
     def __setitem__(self, index: Any, items: Any) -> None:
         was_empty = not self
+        if self._form is not None:
+            items = [self._form(item) for item in items] if isinstance(index, slice) else self._form(items)
         super().__setitem__(index, items)
         if was_empty and self and self._request.get(self._key) is None:
             self._request[self._key] = self

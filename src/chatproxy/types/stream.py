@@ -10,10 +10,10 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from chatproxy.errors import UpstreamError
-from chatproxy.sse import DONE, FrameSplitter, encode_frame, frame_data, frame_event, replace_data
+from chatproxy.sse import FrameSplitter, encode_frame, frame_data, frame_event, replace_data
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
+from chatproxy.types.tally import decode_event
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage
 
@@ -43,10 +43,10 @@ class StreamEvent:
 
     @classmethod
     def of(cls, data: Mapping[str, Any], *, name: str | None = None, layout: Layout = CHAT) -> Self:
-        """A new event that carries ``data`` as JSON."""
+        """A new event that carries ``data`` as JSON; its name is its ``type`` where the surface names events."""
         event = cls(b"", layout)
         event._data = dict(data)
-        event._name = name
+        event._name = data.get("type") if name is None and layout.names_events else name
         event._changed = True
         return event
 
@@ -80,7 +80,7 @@ class StreamEvent:
         return self.layout.finish_reasons(self._decoded())
 
     def texts(self) -> Iterator[Text]:
-        """Texts of this event: ``(index, kind, value)`` of content, refusal, reasoning and tool arguments."""
+        """Texts of this event: pieces of content, refusal, reasoning and tool arguments, and texts said whole."""
         return self.layout.event_texts(self._decoded(), self)
 
     def mark_changed(self) -> None:
@@ -118,36 +118,23 @@ EventSource = AsyncIterator[StreamEvent] | AsyncIterator[Mapping[str, Any]] | As
 StreamTransform = Callable[[AsyncIterator[StreamEvent]], AsyncIterator[StreamEvent]]
 
 
-def decode_event(data: bytes) -> dict[str, Any]:
-    """Decode what an event carries.
-
-    Raises:
-        UpstreamError: not a JSON object (502, code ``upstream_invalid_json``).
-    """
-    try:
-        value = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
-        raise UpstreamError("The upstream sent an event that is not valid JSON.", code="upstream_invalid_json") from exc
-    if not isinstance(value, dict):
-        raise UpstreamError("The upstream sent an event that is no JSON object.", code="upstream_invalid_json")
-    return value
-
-
 def split_events(chunks: AsyncIterator[bytes], layout: Layout) -> AsyncIterator[StreamEvent]:
     """Events of a byte stream; comments and ``[DONE]`` are left out, the source is closed at the end."""
     return _Owning(_split(chunks, layout), chunks)
 
 
-def encoded_chunks(events: EventSource) -> AsyncIterator[bytes]:
-    """Frames of an iterator of events, with one ``[DONE]`` at the end; the source is closed then."""
-    return _Owning(_encode_all(events), events)
+def encoded_chunks(events: EventSource, layout: Layout = CHAT) -> AsyncIterator[bytes]:
+    """Frames of an iterator of events, with the surface's one end behind them; the source is closed then."""
+    return _Owning(_encode_all(events, layout), events)
 
 
-def encoded(event: StreamEvent | Mapping[str, Any] | bytes) -> bytes:
+def encoded(event: StreamEvent | Mapping[str, Any] | bytes, layout: Layout = CHAT) -> bytes:
     """One event's frame, whatever form the handler gave it."""
     if isinstance(event, StreamEvent):
         return event.encode()
-    return event if isinstance(event, bytes) else encode_frame(_encode(event))
+    if isinstance(event, bytes):
+        return event
+    return encode_frame(_encode(event), event=event.get("type") if layout.names_events else None)
 
 
 class _Owning(AsyncIterator[T]):
@@ -187,15 +174,16 @@ def _is_event(frame: bytes) -> bool:
     return frame_data(frame) not in {None, b"[DONE]"}
 
 
-async def _encode_all(events: EventSource) -> AsyncGenerator[bytes, None]:
+async def _encode_all(events: EventSource, layout: Layout) -> AsyncGenerator[bytes, None]:
     try:
         async for event in events:
-            frame = encoded(event)
+            frame = encoded(event, layout)
             if frame_data(frame) != b"[DONE]":  # a handler that ends its own stream must not end it twice
                 yield frame
     finally:
         await _close(events)
-    yield DONE
+    if layout.stream_end:
+        yield layout.stream_end
 
 
 async def _close(source: AsyncIterator[Any]) -> None:

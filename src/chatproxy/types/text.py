@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 TextKind = Literal["content", "instructions", "reasoning", "refusal", "tool_arguments", "tool_result"]
 Path = tuple[str | int, ...]
+Channel = tuple[str | int, ...]
+
+
+class Origin(NamedTuple):
+    """What the texts of one message, choice or event have in common.
+
+    Attributes:
+        channel: which running text of a stream a piece belongs to; empty = that of its index and kind.
+        is_whole: see `Text`.
+    """
+
+    role: str
+    index: int = 0
+    on_replace: Callable[[], None] | None = None
+    channel: Channel = ()
+    is_whole: bool = True
 
 
 class Text:
@@ -16,29 +32,41 @@ class Text:
         path: keys and indexes from the body's root, for example ``("messages", 0, "content")``.
         role: whose text it is: ``system``, ``developer``, ``user``, ``assistant`` or ``tool``.
         kind: what it is; guards choose by it.
-        index: of the message in a request, of the choice in a reply or stream event.
+        index: of the message or item in a request or reply, of the choice, item or block in a stream event.
+        is_whole: nothing is missing: always in a request or a reply. In a stream event False for a piece that goes
+            on in later events; True for a text that says again, or at once, what its pieces say.
         value: the text itself.
     """
 
-    __slots__ = ("_holder", "_on_replace", "index", "kind", "path", "role", "value")
+    __slots__ = ("_holder", "_origin", "kind", "path", "value")
 
-    def __init__(
-        self,
-        holder: Any,
-        path: Path,
-        *,
-        role: str,
-        kind: TextKind,
-        index: int,
-        on_replace: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, holder: Any, path: Path, kind: TextKind, origin: Origin) -> None:
         self._holder = holder
-        self._on_replace = on_replace
+        self._origin = origin
         self.path = path
-        self.role = role
         self.kind: TextKind = kind
-        self.index = index
         self.value: str = holder[path[-1]]
+
+    @property
+    def role(self) -> str:
+        """Whose text it is."""
+        return self._origin.role
+
+    @property
+    def index(self) -> int:
+        """Which message, item, choice or block it belongs to."""
+        return self._origin.index
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the text is missing here."""
+        return self._origin.is_whole
+
+    @property
+    def channel(self) -> Channel:
+        """The running text that a piece of a stream belongs to; pieces of the same channel, joined, are one text."""
+        origin = self._origin
+        return (*(origin.channel or (origin.index,)), self.kind)
 
     @property
     def field(self) -> str:
@@ -52,8 +80,8 @@ class Text:
         if self._holder[key] == new:
             return
         self._holder[key] = new
-        if self._on_replace is not None:
-            self._on_replace()
+        if self._origin.on_replace is not None:
+            self._origin.on_replace()
 
     def __repr__(self) -> str:
         return f"Text({self.field}, role={self.role!r}, kind={self.kind!r}, {len(self.value)} characters)"

@@ -1,0 +1,19 @@
+"""What the configuration tells the engine."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class EngineLimits(NamedTuple):
+    """Limits of the engine; sizes in bytes.
+
+    Attributes:
+        report_translation: say in a response header what a translation between surfaces lost.
+    """
+
+    max_concurrency: int
+    max_sse_line_bytes: int
+    default_model: str | None = None
+    enable_streaming: bool = True
+    report_translation: bool = False

@@ -1,0 +1,149 @@
+"""Executing a request on a handler that may speak another surface than the client.
+
+Rule: hooks never see a translation: they work on the client's surface, a handler on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from chatproxy.engine.limits import EngineLimits
+from chatproxy.engine.meter import Meter
+from chatproxy.errors import ApiError, NotFound
+from chatproxy.sse import encode_frame, frame_data
+from chatproxy.translation import Losses, Route, Translation, route_to
+from chatproxy.types.context import RequestContext
+from chatproxy.types.exchange import Exchange
+from chatproxy.types.handler import Handler
+from chatproxy.types.layout import Layout
+from chatproxy.types.layouts import LAYOUTS
+from chatproxy.types.reply import ChatResponse, Completed, Stream
+from chatproxy.types.request import ChatRequest
+from chatproxy.types.tally import decode_event
+
+REPORT_HEADER = "x-chatproxy-translation"
+
+_CHAT_ONLY = frozenset({"chat"})
+_MOST_REPORTED = 20
+_encode = msgspec.json.Encoder().encode
+
+
+async def execute(ctx: RequestContext, handler: Handler, request: ChatRequest, limits: EngineLimits) -> object:
+    """Let the handler answer, in its own words where it does not speak the client's.
+
+    Returns:
+        What the handler returned, in the client's words where it is a reply.
+
+    Raises:
+        NotFound: it speaks nothing that the surface can be translated to (404, code ``unsupported_surface``).
+        InvalidRequest: the request cannot be translated (400).
+    """
+    spoken = getattr(handler, "surfaces", _CHAT_ONLY)
+    surface = request.layout.surface
+    if surface in spoken:
+        return await handler.execute(ctx, request)
+    route = route_to(surface, spoken)
+    if route is None:
+        raise NotFound(
+            f"The model '{request.model[:200]}' cannot be used with the {surface} API.",
+            code="unsupported_surface",
+            param="model",
+        )
+    return await _Bridge(ctx, request.layout, route, limits).execute(handler, request)
+
+
+class _Bridge:
+    """One execution in another surface's words."""
+
+    __slots__ = ("_ctx", "_layout", "_limits", "_losses", "_spoken", "_translation")
+
+    def __init__(self, ctx: RequestContext, layout: Layout, route: Route, limits: EngineLimits) -> None:
+        self._ctx = ctx
+        self._layout = layout
+        self._spoken = LAYOUTS[route.surface]
+        self._losses = Losses()
+        self._translation = route.begin(self._losses)
+        self._limits = limits
+        ctx.exchange.translated_to = route.surface
+        ctx.exchange.translation_losses = self._losses.kept
+
+    async def execute(self, handler: Handler, request: ChatRequest) -> object:
+        body = self._translation.request(request.to_dict())
+        try:
+            reply: object = await handler.execute(self._ctx, ChatRequest(body, layout=self._spoken))
+        except ApiError as error:
+            raise self._own(error)
+        return self._translated(reply)
+
+    def _translated(self, reply: object) -> object:
+        if isinstance(reply, Completed):
+            body = ChatResponse(self._translation.reply(reply.body.to_dict()), layout=self._layout)
+            return Completed(body, status=reply.status, headers=self._headers(reply.headers))
+        if isinstance(reply, Stream):
+            meter = Meter(
+                reply.chunks, self._spoken.tally(), drop_usage=False, max_line_bytes=self._limits.max_sse_line_bytes
+            )
+            chunks = _TranslatedChunks(meter, self._translation, self._layout)
+            return Stream(chunks, status=reply.status, headers=self._headers(reply.headers), layout=self._layout)
+        return reply
+
+    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+        return {**headers, REPORT_HEADER: report(self._ctx.exchange)} if self._limits.report_translation else headers
+
+    def _own(self, error: ApiError) -> ApiError:
+        """An error of the handler's surface as the client knows it: its fields, and no body in other words."""
+        if error.param is not None:
+            error.param = self._translation.param(error.param)
+        if getattr(error, "body", None) is not None:
+            error.body = None  # type: ignore[attr-defined]
+        return error
+
+
+class _TranslatedChunks:
+    """The bytes of a stream, translated event by event; that it ended properly is checked before the client is told."""
+
+    __slots__ = ("_has_ended", "_layout", "_meter", "_translation")
+
+    def __init__(self, meter: Meter, translation: Translation, layout: Layout) -> None:
+        self._meter = meter
+        self._translation = translation
+        self._layout = layout
+        self._has_ended = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._has_ended:
+            frames = await self._meter.read()
+            events: list[dict[str, Any]] = []
+            for frame in frames:
+                data = frame_data(frame)
+                if data is not None:
+                    events += self._translation.event(decode_event(data))
+            if self._meter.done:
+                self._has_ended = True
+                events += self._translation.finish()
+            if events:
+                return b"".join([self._frame(event) for event in events])
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await self._meter.aclose()
+
+    def _frame(self, event: dict[str, Any]) -> bytes:
+        return encode_frame(_encode(event), event=event["type"] if self._layout.names_events else None)
+
+
+def report(exchange: Exchange) -> str:
+    """What an exchange lost in translation, as a response header: ``chat; dropped=top_k; changed=max_tokens``."""
+    parts = [exchange.translated_to or ""]
+    for action in ("dropped", "changed", "added"):
+        fields = [loss.field for loss in exchange.translation_losses if loss.action == action][:_MOST_REPORTED]
+        if fields:
+            shown = ",".join(fields).encode("ascii", "replace").decode()
+            parts.append(f"{action}={''.join(c if c.isprintable() else '?' for c in shown)}")
+    return "; ".join(parts)

@@ -1,0 +1,79 @@
+"""Which translations lead from a client's surface to one that a handler speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from chatproxy.translation.base import Json, Losses, Translation
+
+HUB = "chat"
+
+_TO_HUB: Mapping[str, Callable[..., Translation]] = {
+}
+_FROM_HUB: Mapping[str, Callable[..., Translation]] = {
+}
+
+
+class Route(NamedTuple):
+    """A way to a handler's surface.
+
+    Attributes:
+        surface: what the handler gets.
+        begin: makes the translation of one exchange.
+    """
+
+    surface: str
+    begin: Callable[[Losses], Translation]
+
+
+@lru_cache(maxsize=256)
+def route_to(client: str, spoken: Collection[str]) -> Route | None:
+    """The way from a client's surface to one of those a handler speaks; None where there is none.
+
+    Args:
+        spoken: must be hashable, for example a frozenset or tuple.
+    """
+    from_client = _TO_HUB.get(client)
+    if client != HUB and from_client is None:
+        return None
+    if HUB in spoken:
+        return None if from_client is None else Route(HUB, from_client)
+    for surface, from_hub in _FROM_HUB.items():
+        if surface in spoken:
+            return Route(surface, from_hub if from_client is None else _Chained.maker(from_client, from_hub))
+    return None
+
+
+class _Chained:
+    """Two translations in a row; what they say to each other is chat."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, outer: Translation, inner: Translation) -> None:
+        self._outer = outer
+        self._inner = inner
+
+    @classmethod
+    def maker(
+        cls, outer: Callable[..., Translation], inner: Callable[..., Translation]
+    ) -> Callable[[Losses], Translation]:
+        """What begins such a chain."""
+        return lambda losses: cls(outer(losses, hub=True), inner(losses, hub=True))
+
+    def request(self, body: Json) -> Json:
+        return self._inner.request(self._outer.request(body))
+
+    def reply(self, body: Json) -> Json:
+        return self._outer.reply(self._inner.reply(body))
+
+    def event(self, data: Json) -> list[Json]:
+        return [made for event in self._inner.event(data) for made in self._outer.event(event)]
+
+    def finish(self) -> list[Json]:
+        made = [made for event in self._inner.finish() for made in self._outer.event(event)]
+        return made + self._outer.finish()
+
+    def param(self, name: str) -> str:
+        return self._outer.param(self._inner.param(name))
