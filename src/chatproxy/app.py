@@ -32,7 +32,7 @@ from chatproxy.plugins.settings import plugin_configs
 from chatproxy.plugins.watchdog import Watchdog
 from chatproxy.surfaces.base import Gateway
 from chatproxy.surfaces.catalogue import Catalogue
-from chatproxy.surfaces.chat import chat_routes
+from chatproxy.surfaces.exchanges import exchange_routes
 from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Message, Receive, Scope, Send
 from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
@@ -79,7 +79,7 @@ class ChatproxyApp:
         catalogue = Catalogue(self.config.models, parts.engine.hooks, parts.list_models)
         app = Litestar(
             [
-                *chat_routes(gateway),
+                *exchange_routes(gateway),
                 *models_routes(gateway, catalogue),
                 *health_routes(__version__, self._readiness),
                 *docs_routes(),

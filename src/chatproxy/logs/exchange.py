@@ -57,6 +57,8 @@ class ExchangeLine(msgspec.Struct, gc=False):
     usage_source: str | None
     finish_reasons: list[str]
     client_request_id: str | None
+    translated_to: str | None
+    translation_losses: list[str]
 
 
 class ExchangeLog:
@@ -151,7 +153,7 @@ class ExchangeLog:
         usage = exchange.usage
         counted = usage or _NO_USAGE
         first, client_id, error = exchange.first_byte_s, exchange.client_request_id, exchange.error_code
-        sent_as, principal = exchange.upstream_model, exchange.principal
+        sent_as, principal, losses = exchange.upstream_model, exchange.principal, exchange.translation_losses
         return ExchangeLine(
             self._stamp.of(now),
             "info",
@@ -182,6 +184,8 @@ class ExchangeLog:
             None if usage is None else usage.source,
             [short(reason) for reason in exchange.finish_reasons] if exchange.finish_reasons else [],
             None if client_id is None else self._clean(client_id[:256]),
+            exchange.translated_to,
+            [short(f"{loss.action} {loss.field}") for loss in losses] if losses else [],
         )
 
     def _detailed(self, line: ExchangeLine, exchange: Exchange) -> bytes:
@@ -219,6 +223,7 @@ def describe(line: ExchangeLine) -> str:
         f"{line.method} {line.path} {line.status}",
         model,
         f"by {line.upstream or line.handler}" if line.upstream or line.handler else "",
+        f"as {line.translated_to}" if line.translated_to else "",
         f"for {line.principal}" if line.principal else "",
         f"{line.events} events" if line.stream else "",
         f"{line.prompt_tokens}+{line.completion_tokens} tokens" if line.usage_source else "",

@@ -13,7 +13,7 @@ from litestar.handlers import ASGIRouteHandler
 from chatproxy.errors import ApiError, NotFound
 from chatproxy.surfaces.base import Gateway, header_pairs, open_context, send_error, send_json
 from chatproxy.surfaces.catalogue import Catalogue
-from chatproxy.surfaces.chat import refuse_method
+from chatproxy.surfaces.exchanges import refuse_method
 from chatproxy.types.chat import CHAT
 from chatproxy.types.context import RequestContext
 

@@ -119,9 +119,7 @@ def messages_of(body: Json) -> Iterator[tuple[str, str, Json]]:
     """
     messages = want_list(body.get("messages"), "messages")
     if not messages:
-        raise InvalidRequest(
-            "Invalid 'messages': expected at least one message.", code="empty_array", param="messages"
-        )
+        raise InvalidRequest("Invalid 'messages': expected at least one message.", code="empty_array", param="messages")
     for index, message in enumerate(messages):
         at = f"messages[{index}]"
         role = want_text(want_object(message, at), "role", at)
@@ -189,9 +187,7 @@ def calls_of(message: Json, at: str) -> list[Call]:
     calls = message.get("tool_calls")
     if calls is None:
         return []
-    return [
-        _call(call, f"{at}.tool_calls[{index}]") for index, call in enumerate(want_list(calls, f"{at}.tool_calls"))
-    ]
+    return [_call(call, f"{at}.tool_calls[{index}]") for index, call in enumerate(want_list(calls, f"{at}.tool_calls"))]
 
 
 def _call(call: Any, at: str) -> Call:

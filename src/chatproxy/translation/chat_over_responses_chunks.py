@@ -1,7 +1,7 @@
 """What a chat client gets, in pieces or whole, for each translation that answers one.
 
-Rule: an answer is read once, as deltas; the stream sends each in a chunk, the buffered reply puts them together. So both
-say the same.
+Rule: an answer is read as deltas; the stream sends each in a chunk, the buffered reply puts them together. So both say
+the same.
 Source: OpenAI API reference, "The chat completion chunk object" and "The chat completion object".
 """
 
@@ -23,28 +23,39 @@ class Delta(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How the answer ended; ``usage`` in chat's form, ``service_tier`` where the handler named one."""
+    """How the answer ended.
+
+    Attributes:
+        usage: in chat's form.
+        service_tier: where the handler named one.
+        stop_reason: the stop sequence that was met, under the name that vLLM gave it in a choice.
+    """
 
     finish_reason: str
     usage: Json | None = None
     service_tier: str | None = None
+    stop_reason: str | None = None
 
 
 class Chunks:
-    """Writes the chunks of one stream: a role first, then deltas, a finish reason and the usage, all under one id."""
+    """Writes the chunks of one stream: a role first, then deltas, a finish reason and the usage, all under one id.
 
-    __slots__ = ("_head", "is_finished", "is_started")
+    Attributes:
+        is_open: the role is said, the finish reason is not.
+    """
+
+    __slots__ = ("_head", "is_finished", "is_open")
 
     def __init__(self) -> None:
         self._head: Json = {}
-        self.is_started = False
+        self.is_open = False
         self.is_finished = False
 
     def start(self, answer_id: Any, model: str, created: Any = None) -> list[Json]:
         """The chunk that names the role; nothing the second time."""
-        if self.is_started:
+        if self._head:
             return []
-        self.is_started = True
+        self.is_open = True
         self._head = head("chat.completion.chunk", answer_id, model, created)
         return [self.chunk({"role": "assistant", "content": ""})]
 
@@ -64,8 +75,11 @@ class Chunks:
         if self.is_finished:
             return []
         self.is_finished = True
+        self.is_open = False
         tier = {} if ending.service_tier is None else {"service_tier": ending.service_tier}
         last = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": ending.finish_reason}
+        if ending.stop_reason is not None:
+            last["stop_reason"] = ending.stop_reason
         made = [{**self._head, **tier, "choices": [last]}]
         if ending.usage is not None:
             made.append({**self._head, **tier, "choices": [], "usage": ending.usage})
@@ -103,6 +117,8 @@ def completion(opening: Json, deltas: Iterable[Delta], ending: Ending) -> Json:
         "logprobs": logprobs if any(logprobs.values()) else None,
         "finish_reason": ending.finish_reason,
     }
+    if ending.stop_reason is not None:
+        choice["stop_reason"] = ending.stop_reason
     made = {**opening, "choices": [choice]}
     if ending.usage is not None:
         made["usage"] = ending.usage
@@ -115,7 +131,9 @@ def call_start(index: int, call_id: Any, name: Any, *, is_custom: bool = False) 
     """The delta that opens a call; what the model writes for it follows."""
     call_id = call_id if isinstance(call_id, str) and call_id else f"call_{token_hex(12)}"
     name = name if isinstance(name, str) else ""
-    called: Json = {"custom": {"name": name, "input": ""}} if is_custom else {"function": {"name": name, "arguments": ""}}
+    called: Json = (
+        {"custom": {"name": name, "input": ""}} if is_custom else {"function": {"name": name, "arguments": ""}}
+    )
     return Delta(
         {"tool_calls": [{"index": index, "id": call_id, "type": "custom" if is_custom else "function", **called}]}
     )

@@ -87,7 +87,7 @@ def check_base64(data: str, at: str, *, max_bytes: int | None = None) -> None:
 
 def _data_uri(url: str, at: str) -> Inline | None:
     """The halves of a base64 data URI; None where it is none at all."""
-    if not url[:5].lower() == "data:":
+    if url[:5].lower() != "data:":
         return None
     head, comma, data = url[5:].partition(",")
     media_type, *parameters = head.lower().split(";")

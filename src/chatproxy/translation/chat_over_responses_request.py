@@ -7,7 +7,7 @@ Source: OpenAI API reference, "Create chat completion" and "Create a model respo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from chatproxy.translation.base import Json, Losses
 from chatproxy.translation.chat_over_responses_checks import (
@@ -46,6 +46,7 @@ class ResponsesRequest:
         self._out: Json = {}
         self._tools: list[Json] = []
         self.input = InputItems(losses)
+        self.limit_name = "max_completion_tokens"
 
     def build(self, body: Json) -> Json:
         """The request for the handler.
@@ -55,7 +56,7 @@ class ResponsesRequest:
         """
         check_options(body)
         for key, value in body.items():
-            take = _TAKERS.get(key)
+            take = self._TAKERS.get(key)
             if take is None:
                 if value is not None or key not in _KEPT:
                     self._out[key] = value
@@ -72,9 +73,12 @@ class ResponsesRequest:
     def _nothing(self, key: str, value: Any) -> None:
         """Read elsewhere, or says what is so anyway."""
 
+    def _drop(self, key: str, value: Any) -> None:
+        self._losses.add(key, "dropped", "Responses has no such parameter")
+
     def _hint(self, key: str, value: Any) -> None:
-        if value or type(value) is int and key == "seed":
-            self._losses.add(key, "dropped", "Responses has no such parameter")
+        if value:
+            self._drop(key, value)
 
     def _taken_over(self, key: str, value: Any) -> None:
         self._losses.add(key, "dropped", "'messages' take its place")
@@ -92,9 +96,12 @@ class ResponsesRequest:
     def _limit(self, key: str, value: Any) -> None:
         if key == "max_completion_tokens" or "max_output_tokens" not in self._out:
             self._out["max_output_tokens"] = value
+            self.limit_name = key
 
     def _logprobs(self, key: str, value: Any) -> None:
-        if value is True:
+        if type(value) is not bool:
+            raise wrong_type(key, "a boolean", value)
+        if value:
             self._include.append(_LOGPROBS)
 
     def _included(self, key: str, value: Any) -> None:
@@ -151,6 +158,25 @@ class ResponsesRequest:
     def _tool_choice(self, key: str, value: Any) -> None:
         self._out[key] = tool_choice_of(value, key)
 
+    _TAKERS: ClassVar[dict[str, Callable[[ResponsesRequest, str, Any], None]]] = {
+        **dict.fromkeys(("messages", "n", "modalities", "audio", "functions", "function_call"), _nothing),
+        **dict.fromkeys(("stop", "logit_bias", "presence_penalty", "frequency_penalty", "prediction"), _hint),
+        **dict.fromkeys(("max_tokens", "max_completion_tokens"), _limit),
+        **dict.fromkeys(("text", "reasoning"), _object),
+        "seed": _drop,
+        "input": _taken_over,
+        "store": _store,
+        "stream_options": _stream_options,
+        "logprobs": _logprobs,
+        "include": _included,
+        "reasoning_effort": _effort,
+        "verbosity": _verbosity,
+        "response_format": _format,
+        "web_search_options": _web_search,
+        "tools": _take_tools,
+        "tool_choice": _tool_choice,
+    }
+
 
 def tool_choice_of(value: Any, at: str) -> Any:
     """A chat request's ``tool_choice`` in the flat form of Responses."""
@@ -182,9 +208,3 @@ def _with_flat_format(tool: Json, at: str) -> Json:
     if grammar is None:
         raise missing(f"{at}.grammar")
     return {**tool, "format": {"type": "grammar", **want_object(grammar, f"{at}.grammar")}}
-
-
-_Taker = Callable[[ResponsesRequest, str, Any], None]
-_TAKERS: dict[str, _Taker] = {
-    **dict.fromkeys(("messages", "n", "modalities", "audio", "functions", "function_call"), ResponsesRequest._nothing),
-}

@@ -1,6 +1,7 @@
 """Tools and the choice among them, from a Messages request to chat.
 
-Source: Anthropic API reference, ``ToolUnionParam``, ``ToolChoiceParam``; OpenAI API reference, "Create chat completion".
+Source: Anthropic API reference, ``ToolUnionParam`` and ``ToolChoiceParam``; OpenAI API reference, "Create chat
+completion".
 """
 
 from __future__ import annotations

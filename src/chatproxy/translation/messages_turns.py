@@ -93,9 +93,7 @@ def instructions(value: Any, at: str, losses: Losses) -> str:
     return "\n\n".join([block_text(block, where, losses) for _, block, where in blocks])
 
 
-def _blocks(
-    content: list[Any], at: str, allowed: tuple[str, ...], losses: Losses
-) -> Iterator[tuple[str, Json, str]]:
+def _blocks(content: list[Any], at: str, allowed: tuple[str, ...], losses: Losses) -> Iterator[tuple[str, Json, str]]:
     """Kind, block and path of each block that chat can carry.
 
     Raises:

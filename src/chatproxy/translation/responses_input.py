@@ -16,7 +16,6 @@ from chatproxy.translation.responses_reasoning import read_reasoning
 from chatproxy.translation.responses_shapes import (
     missing,
     unsupported_content,
-    want_list,
     want_object,
     want_text,
     wrong_type,
@@ -24,7 +23,9 @@ from chatproxy.translation.responses_shapes import (
 )
 
 _MESSAGE_KEYS = frozenset({"type", "role", "content", "id", "status", "phase"})
-_CALL_KEYS = frozenset({"type", "id", "status", "call_id", "name", "arguments", "input", "namespace", "caller", "async"})
+_CALL_KEYS = frozenset(
+    {"type", "id", "status", "call_id", "name", "arguments", "input", "namespace", "caller", "async"}
+)
 _FORGOTTEN = frozenset({"web_search_call", "file_search_call", "mcp_list_tools"})
 _HOSTED = frozenset(
     {
@@ -130,7 +131,7 @@ class _Conversation:
         role = item.get("role")
         if role == "assistant":
             self._assistant(item, param)
-        elif role in {"user", "system", "developer"}:
+        elif role in ("user", "system", "developer"):
             self.flush()
             read = input_content if role == "user" else instruction_content
             content = read(item.get("content"), f"{param}.content", self._losses)
