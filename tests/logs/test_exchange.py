@@ -12,6 +12,7 @@ import pytest
 from chatproxy.logs import ExchangeLog
 from chatproxy.logs.sink import FLUSH_BYTES
 from chatproxy.types import Exchange, HookCall, Usage
+from chatproxy.types.exchange import Loss
 
 FULL = Exchange(
     request_id="req_1",
@@ -32,6 +33,8 @@ FULL = Exchange(
     usage=Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7, cached_tokens=1, reasoning_tokens=2),
     finish_reasons=["stop"],
     client_request_id="mine",
+    translated_to="messages",
+    translation_losses=[Loss("seed", "dropped", "unknown there")],
 )
 LINE = {
     "level": "info",
@@ -62,6 +65,8 @@ LINE = {
     "usage_source": "provider",
     "finish_reasons": ["stop"],
     "client_request_id": "mine",
+    "translated_to": "messages",
+    "translation_losses": ["dropped seed"],
 }
 
 
@@ -125,7 +130,7 @@ def test_text_line_is_for_people() -> None:
     log.write(Exchange(request_id="r2", path="/x", model="m", status=499, outcome="client_disconnected"))
     first, second = (line.partition("Z ")[2] for line in stream.getvalue().splitlines())
     assert first == (
-        "info     POST /v1/chat/completions 200 gpt-x > gpt-x-2 by default for team-a 12 events 3+4 tokens 1500 ms"
+        "info     POST /v1/chat/completions 200 gpt-x > gpt-x-2 by default as messages for team-a 12 events 3+4 tokens 1500 ms"
         " (first byte 12 ms) req_1"
     )
     assert second == "info     POST /x 499 m 0 ms client_disconnected r2"

@@ -52,7 +52,7 @@ def _make(
             idle_s=_first(upstream.idle_timeout_s, config.idle_timeout_s),
             exchange_s=_first(upstream.exchange_timeout_s, config.exchange_timeout_s),
         ),
-        surfaces=frozenset(upstream.surfaces),
+        surfaces=_spoken(upstream),
         request_usage=upstream.request_usage,
         forward_authorization="authorization" not in headers
         and (config.forward_authorization if forward is None else forward),
@@ -69,6 +69,11 @@ def _make(
     except (OSError, ValueError) as exc:
         raise ConfigError(f"upstreams.{name}: {exc}") from exc
     return UpstreamHandler(target, transport, redactor)
+
+
+def _spoken(upstream: UpstreamConfig) -> frozenset[str]:
+    """The surfaces a handler is asked in; who speaks messages counts their tokens too."""
+    return frozenset(upstream.surfaces) | ({"count_tokens"} if "messages" in upstream.surfaces else frozenset())
 
 
 def _first(own: float | None, core: float | None) -> float | None:

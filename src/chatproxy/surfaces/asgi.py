@@ -35,7 +35,7 @@ _MOST_CHAINED = 10
 
 
 async def run(
-    gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, send: Send, turn: Turn | None = None
+    gateway: Gateway, layout: Layout, scope: Scope, receive: Receive, send: Send, *, turn: Turn | None = None
 ) -> None:
     """Serve one request of a surface.
 

@@ -1,7 +1,4 @@
-"""OpenAPI at ``/schema``, with ``/docs`` and ``/redoc``; the operations of the hot routes are written here by hand.
-
-Litestar describes its route handlers by itself; the raw ASGI routes of the surfaces it cannot see into.
-"""
+"""OpenAPI at ``/schema``, with ``/docs`` and ``/redoc``; the operations of raw ASGI routes come from `operations`."""
 
 from __future__ import annotations
 
@@ -11,47 +8,11 @@ from litestar import Litestar, MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, RedocRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import (
-    OpenAPIMediaType,
-    OpenAPIResponse,
-    Operation,
-    Parameter,
-    PathItem,
-    RequestBody,
-    Schema,
-)
+from litestar.openapi.spec import Parameter, PathItem, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-_OBJECT = Schema(type=OpenAPIType.OBJECT, additional_properties=True)
-_NULLABLE_STRING = Schema(type=[OpenAPIType.STRING, OpenAPIType.NULL])
-_ERROR = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["error"],
-    properties={
-        "error": Schema(
-            type=OpenAPIType.OBJECT,
-            required=["message", "type", "param", "code"],
-            properties={
-                "message": Schema(type=OpenAPIType.STRING),
-                "type": Schema(type=OpenAPIType.STRING),
-                "param": _NULLABLE_STRING,
-                "code": _NULLABLE_STRING,
-            },
-        )
-    },
-)
-_CHAT_REQUEST = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["model", "messages"],
-    additional_properties=True,
-    properties={
-        "model": Schema(type=OpenAPIType.STRING, min_length=1),
-        "messages": Schema(type=OpenAPIType.ARRAY, items=_OBJECT, min_items=1),
-        "stream": Schema(type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL]),
-        "tools": Schema(type=OpenAPIType.ARRAY, items=_OBJECT),
-    },
-    examples=[{"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}],
-)
+from chatproxy.surfaces.operations import get_of, operations
+
 _MODEL = Schema(
     type=OpenAPIType.OBJECT,
     required=["id", "object", "created", "owned_by"],
@@ -87,7 +48,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="chatproxy",
         version=version,
-        description="An OpenAI-compatible gateway. Errors have OpenAI's envelope on every route.",
+        description="An OpenAI-compatible gateway. Errors have OpenAI's envelope, under /v1/messages Anthropic's.",
         path="/schema",
         render_plugins=[JsonRenderPlugin(), YamlRenderPlugin(), SwaggerRenderPlugin(), RedocRenderPlugin()],
     )
@@ -122,35 +83,10 @@ def describe_surfaces(app: Litestar) -> None:
         return
     for prefix in ("/v1", ""):
         suffix = "" if prefix else "_unversioned"
-        paths[f"{prefix}/chat/completions"] = PathItem(post=_chat(suffix))
-        paths[f"{prefix}/models"] = PathItem(get=_get(f"list_models{suffix}", "List the models.", _MODELS))
+        for path, item in operations(suffix).items():
+            paths[prefix + path] = item
+        paths[f"{prefix}/models"] = PathItem(get=get_of(f"list_models{suffix}", "models", "List the models.", _MODELS))
         model = Parameter(name="model", param_in="path", required=True, schema=Schema(type=OpenAPIType.STRING))
-        one = _get(f"get_model{suffix}", "One model; its id may contain slashes.", _MODEL)
+        one = get_of(f"get_model{suffix}", "models", "One model; its id may contain slashes.", _MODEL)
         one.parameters = [model]
         paths[f"{prefix}/models/{{model}}"] = PathItem(get=one)
-
-
-def _json(description: str, schema: Schema) -> OpenAPIResponse:
-    return OpenAPIResponse(description=description, content={"application/json": OpenAPIMediaType(schema=schema)})
-
-
-def _chat(suffix: str) -> Operation:
-    completed = _json("A completion; with stream, its chunks as server-sent events.", _OBJECT)
-    if completed.content is not None:
-        completed.content["text/event-stream"] = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
-    return Operation(
-        operation_id=f"create_chat_completion{suffix}",
-        tags=["chat"],
-        summary="Create a chat completion, buffered or streamed.",
-        request_body=RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=_CHAT_REQUEST)}),
-        responses={"200": completed, "default": _json("An error.", _ERROR)},
-    )
-
-
-def _get(operation_id: str, summary: str, schema: Schema) -> Operation:
-    return Operation(
-        operation_id=operation_id,
-        tags=["models"],
-        summary=summary,
-        responses={"200": _json(summary, schema), "default": _json("An error.", _ERROR)},
-    )

@@ -40,6 +40,8 @@ class MessagesRequest:
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
         self._out: Json = {}
+        self._effort_asked: str | None = None
+        self._users: dict[str, str] = {}
         self.names: dict[str, str] = {"max_tokens": "max_completion_tokens", "metadata.user_id": "user"}
         self.tools = Tools([], None, frozenset())
 
@@ -70,6 +72,7 @@ class MessagesRequest:
             made["tools"] = self.tools.tools
         if self.tools.choice is not None:
             made["tool_choice"] = self.tools.choice
+        self._name_user(made)
         self._let_think(made)
         if "max_tokens" not in made:
             thinking = made.get("thinking")
@@ -78,22 +81,21 @@ class MessagesRequest:
             self._losses.add("max_completion_tokens", "added", f"the handler's API wants one: {made['max_tokens']}")
         return made
 
-    def _system(self, blocks: list[Json]) -> str | list[Any]:
+    def _system(self, blocks: list[Json]) -> Any:
         """The instructions, after those that a client gave in Anthropic's own field."""
         own = self._out.get("system")
-        if isinstance(own, str) and own:
-            blocks = [{"type": "text", "text": own}, *blocks]
-        elif isinstance(own, list):
-            blocks = [*own, *blocks]
-        is_plain = len(blocks) == 1 and isinstance(blocks[0], dict) and blocks[0].keys() == {"type", "text"}
-        return str(blocks[0]["text"]) if is_plain else blocks
+        if own and blocks:
+            return [*(own if isinstance(own, list) else [{"type": "text", "text": own}]), *blocks]
+        if len(blocks) == 1 and "cache_control" not in blocks[0]:
+            return blocks[0]["text"]
+        return blocks or own
 
     def _let_think(self, made: Json) -> None:
         """Have the model reason where an effort is asked for, unless another field forbids it.
 
         The API refuses thinking beside a forced tool, or sampling other than its own.
         """
-        effort = made.get("output_config", {}).get("effort")
+        effort = self._effort_asked
         if effort is None or made.get("thinking") is not None:
             return
         is_forced = self.tools.choice is not None and self.tools.choice["type"] in ("any", "tool")
@@ -148,26 +150,33 @@ class MessagesRequest:
     def _user(self, key: str, value: Any) -> None:
         if not isinstance(value, str):
             raise wrong_type(key, "a string", value)
-        if "metadata" in self._out and key != "user":
-            self._losses.add(key, "dropped", "the handler's API takes one name for the user")
-            return
-        if "metadata" in self._out:
-            self._losses.add(self.names["metadata.user_id"], "dropped", "the handler's API takes one name for the user")
-        self._out["metadata"] = {"user_id": value}
-        self.names["metadata.user_id"] = key
+        self._users[key] = value
 
     def _metadata(self, key: str, value: Any) -> None:
-        for name in want_object(value, key):
-            self._losses.add(f"{key}.{name}", "dropped", "the handler's API has no place for it")
+        note_unread(self._losses, want_object(value, key), ("user_id",), key)
+        if value.get("user_id") is not None:
+            self._user(f"{key}.user_id", value["user_id"])
+
+    def _name_user(self, made: Json) -> None:
+        """Put the one name that Messages takes for the user."""
+        named = [key for key in ("user", "safety_identifier", "metadata.user_id") if key in self._users]
+        if named:
+            made["metadata"] = {"user_id": self._users[named[0]]}
+            self.names["metadata.user_id"] = named[0]
+        for key in named[1:]:
+            if self._users[key] != self._users[named[0]]:
+                self._losses.add(key, "dropped", "the handler's API takes one name for the user")
 
     def _tier(self, key: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise wrong_type(key, "a string", value)
         if value in _TIERS:
             self._out[key] = _TIERS[value]
         elif value in _TIERS_NEAR:
             self._out[key] = _TIERS_NEAR[value]
             self._losses.add(key, "changed", f"asked for as {_TIERS_NEAR[value]}")
         else:
-            self._losses.add(key, "dropped", f"the handler's API has no tier {str(value)[:40]!r}")
+            self._losses.add(key, "dropped", f"the handler's API has no tier {value[:40]!r}")
 
     def _effort(self, key: str, value: Any) -> None:
         if not isinstance(value, str):
@@ -177,7 +186,8 @@ class MessagesRequest:
             return
         if value not in _EFFORTS:
             raise wrong_value(key, f"expected one of none, {', '.join(_EFFORTS)}, found {value[:40]!r}")
-        self._configure("effort", _EFFORTS[value])
+        self._effort_asked = _EFFORTS[value]
+        self._configure("effort", self._effort_asked)
 
     def _format(self, key: str, value: Any) -> None:
         kind = want_text(want_object(value, key), "type", key)
@@ -202,11 +212,11 @@ class MessagesRequest:
         **dict.fromkeys(("messages", "n", "modalities", "audio", "functions", "function_call"), _nothing),
         **dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), _nothing),
         **dict.fromkeys(("logit_bias", "presence_penalty", "frequency_penalty", "prediction", "logprobs"), _hint),
-        **dict.fromkeys(("top_logprobs", "web_search_options", "moderation"), _hint),
+        **dict.fromkeys(("top_logprobs", "moderation"), _hint),
         **dict.fromkeys(("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "verbosity"), _hint),
         **dict.fromkeys(("max_tokens", "max_completion_tokens"), _limit),
         **dict.fromkeys(("user", "safety_identifier"), _user),
-        "seed": _drop,
+        **dict.fromkeys(("seed", "web_search_options"), _drop),
         "store": _store,
         "stream_options": _stream_options,
         "temperature": _temperature,

@@ -93,7 +93,7 @@ class ChatOverResponses:
         if name.startswith("input["):
             return self._message_of(name)
         if name.startswith("text.format."):
-            return "response_format"
+            return f"response_format.json_schema.{name.removeprefix('text.format.')}"
         return _PARAMS.get(name, name)
 
     def _reading(self) -> ResponsesStream:

@@ -22,7 +22,7 @@ from chatproxy.translation.chat_over_responses_checks import (
 )
 from chatproxy.translation.chat_over_responses_input import InputItems
 
-_NO_PARAMETERS: Json = {"type": "object", "properties": {}}
+_NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED = "reasoning.encrypted_content"
 # Known to both, in the same form.

@@ -28,7 +28,6 @@ from chatproxy.translation.messages_media import block_text, document_parts, ima
 
 _ROLES = ("user", "assistant", "system")
 _MESSAGE_KEYS = frozenset({"role", "content"})
-_ASSISTANT_TEXT_KEYS = frozenset({"type", "text", "citations"})
 _THINKING_KEYS = frozenset({"type", "thinking", "signature"})
 _CALL_KEYS = frozenset({"type", "id", "name", "input", "caller"})
 _RESULT_KEYS = frozenset({"type", "tool_use_id", "content", "is_error"})
@@ -179,7 +178,8 @@ class _Reader:
             raise missing(where)
         if role == "system":
             self.end_turn()
-            self._add({"role": "system", "content": instructions(content, where, self._losses)}, at)
+            if text := instructions(content, where, self._losses):
+                self._add({"role": "system", "content": text}, at)
         elif not isinstance(content, str | list):
             raise wrong_type(where, "a string or an array of blocks", content)
         elif role == "user":
@@ -269,10 +269,7 @@ class _Reader:
             return
         for kind, block, where in _blocks(content, f"{at}.content", _ASSISTANT_BLOCKS, self._losses):
             if kind == "text":
-                record_rest(block, _ASSISTANT_TEXT_KEYS, where, self._losses)
-                if block.get("citations"):
-                    self._losses.add(f"{where}.citations", "dropped", "chat has no citations")
-                self._text(turn, want_text(block, "text", where), where)
+                self._text(turn, block_text(block, where, self._losses), where)
             elif kind == "tool_use":
                 self._call(turn, block, where)
             else:

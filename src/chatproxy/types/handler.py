@@ -12,8 +12,13 @@ from chatproxy.types.request import ChatRequest
 class Handler(Protocol):
     """Answers requests; chosen by `select_handler`.
 
-    A handler may also have ``async aclose()``, called when the application ends, and
-    ``async models(ctx) -> Iterable[Model]``, used by core's own model listing.
+    A handler may also have:
+
+    - ``surfaces``, a frozenset of the APIs it speaks; without it ``{"chat"}``. It gets requests of these surfaces only
+      (``request.layout`` says which) and answers in the same: a client of responses, messages or completions reaches a
+      handler that speaks chat through a translation.
+    - ``async models(ctx) -> Iterable[Model]``, used by core's own model listing.
+    - ``async aclose()``, called when the application ends.
     """
 
     @property
@@ -24,5 +29,6 @@ class Handler(Protocol):
         """Answer one request.
 
         Raises:
-            ApiError: the request failed; the class decides what the client sees.
+            ApiError: the request failed; the class decides what the client sees. Its ``param`` names a field of the
+                request that the handler got.
         """
