@@ -200,7 +200,7 @@ async def before_request(ctx: RequestContext, request: ChatRequest) -> ChatReque
 
         @hookimpl
         async def before_request(ctx, request):
-            request.messages.insert(0, {"role": "system", "content": "Be brief."})
+            request.instruct("Be brief.")
     """
 
 

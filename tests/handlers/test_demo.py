@@ -283,3 +283,24 @@ async def test_delay_waits_between_events(context: RequestContext, monkeypatch: 
 async def test_models_lists_the_demo_model(context: RequestContext) -> None:
     models = await DemoHandler().models(context)
     assert [model.to_dict()["id"] for model in models] == ["demo"]
+
+
+async def test_models_says_what_the_demo_model_can(context: RequestContext) -> None:
+    (model,) = await DemoHandler().models(context)
+    assert model.to_dict()["capabilities"] == snapshot(
+        [
+            "chat",
+            "completions",
+            "embeddings",
+            "json_schema",
+            "messages",
+            "moderations",
+            "reasoning",
+            "rerank",
+            "responses",
+            "streaming",
+            "tools",
+            "vision",
+        ]
+    )
+    assert DemoHandler.surfaces == {"chat", "embeddings", "moderations", "rerank", "count_tokens"}

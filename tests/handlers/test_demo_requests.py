@@ -149,10 +149,61 @@ async def test_bad_message_is_refused(messages: Any, param: str) -> None:
 async def test_unknown_and_unused_fields_are_taken(ask: Ask) -> None:
     plain = await ask()
     body = await ask(
-        reasoning_effort="high", temperature=0.3, user="me", store=True, metadata={"a": "b"}, logit_bias={"1": -100},
+        reasoning_effort="none", temperature=0.3, user="me", store=True, metadata={"a": "b"}, logit_bias={"1": -100},
         parallel_tool_calls=False, verbosity="low", anything={"else": [1]}, stop=None, tools=None, tool_choice=None,
     )  # fmt: skip
     assert body["choices"] == plain["choices"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"audio": {"voice": "ash", "format": "wav"}, "modalities": ["text"]}, id="audio"),
+        pytest.param({"logprobs": False, "n": 1, "stop": []}, id="sampling-off"),
+        pytest.param({"max_completion_tokens": 500, "max_tokens": None}, id="limit"),
+        pytest.param({"metadata": {"a": "b"}, "store": True}, id="metadata"),
+        pytest.param({"moderation": {"model": "omni-moderation-latest"}}, id="moderation"),
+        pytest.param({"prediction": {"type": "content", "content": "cats"}}, id="prediction"),
+        pytest.param({"prompt_cache_key": "k", "prompt_cache_retention": "24h"}, id="prompt-cache"),
+        pytest.param({"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}}, id="prompt-cache-options"),
+        pytest.param({"response_format": {"type": "text"}}, id="format-text"),
+        pytest.param({"safety_identifier": "s", "user": "u"}, id="identifiers"),
+        pytest.param({"seed": None, "service_tier": "priority"}, id="service-tier"),
+        pytest.param({"temperature": 1, "top_p": 0.5, "presence_penalty": 0, "frequency_penalty": 2}, id="sampling"),
+        pytest.param({"top_k": 40, "min_p": 0.1}, id="other-servers-sampling"),
+        pytest.param({"verbosity": "high"}, id="verbosity"),
+        pytest.param({"web_search_options": {"search_context_size": "low"}}, id="web-search"),
+        pytest.param({"tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": True}, id="tools"),
+        pytest.param(
+            {
+                "tools": [
+                    {"type": "custom", "custom": {"name": "f", "format": {"type": "text"}}},
+                    {"type": "function", "function": {"name": "g", "strict": True}},
+                ],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {"mode": "auto", "tools": [{"type": "custom", "custom": {"name": "f"}}]},
+                },
+            },
+            id="custom-tool",
+        ),
+    ],
+)
+async def test_openai_parameter_is_taken(ask: Ask, fields: dict[str, Any]) -> None:
+    plain = await ask()
+    body = await ask(**fields)
+    assert body["choices"] == plain["choices"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [{"file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"}, {"file_data": "AA=="}, {"file_id": "f"}],
+    ids=["named", "data-only", "by-id"],
+)
+async def test_file_part_is_taken(ask: Ask, file: dict[str, Any]) -> None:
+    parts = [{"type": "file", "file": file, "prompt_cache_breakpoint": {"mode": "explicit"}}]
+    body = await ask(messages=[{"role": "user", "content": parts}])
+    assert body["choices"][0]["message"]["content"].startswith("I received 1 file. ")
 
 
 async def test_every_kind_of_message_is_taken(ask: Ask) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from chatproxy.errors import ConfigError
 from chatproxy.testing import Gateway, Recorder, ScriptedUpstream, make_app
+from chatproxy.testing.matrix import CELLS, Cell, Said
 
 BRIEF = {"role": "system", "content": "Be brief."}
 USER = {"role": "user", "content": "Hi"}
@@ -39,6 +40,22 @@ async def test_instruction_is_taken_from_the_configuration() -> None:
 
 async def test_instruction_is_added_once() -> None:
     assert await sent([BRIEF, USER]) == [BRIEF, USER]
+
+
+async def test_instruction_goes_before_the_clients_own() -> None:
+    assert await sent([{"role": "system", "content": "Rhyme."}, USER]) == [
+        {"role": "system", "content": "Be brief.\n\nRhyme."},
+        USER,
+    ]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+async def test_instruction_reaches_the_model_on_every_surface(cell: Cell) -> None:
+    upstream = cell.upstream(Said(content="Yes."))
+    async with gateway_with({}, upstream=upstream, upstreams=cell.upstreams) as gateway:
+        heard = await cell.ask(gateway, "Hi")
+    assert heard.content == "Yes."
+    assert "Be brief." in upstream.requests[0].body.decode()
 
 
 async def test_empty_instruction_changes_nothing() -> None:

@@ -72,6 +72,7 @@ class ProxyConfig(Section):
         body_timeout_s: between two pieces of a client's body.
         drain_timeout_s: for running requests at shutdown.
         max_body_bytes: of a request (413).
+        max_upload_bytes: of a request whose body passes through: audio, images, files and batches.
         max_sse_line_bytes: of one line of an upstream's stream.
         max_response_bytes: of an upstream's buffered answer.
         max_concurrency: running requests of one worker (503 above).
@@ -102,6 +103,7 @@ class ProxyConfig(Section):
     body_timeout_s: Seconds = setting(default=30.0, check=checks.seconds_fault)
     drain_timeout_s: NotNegativeSeconds = setting(default=30.0, check=checks.seconds_fault)
     max_body_bytes: Bytes = 20_000_000
+    max_upload_bytes: Bytes = 512 << 20
     max_sse_line_bytes: Bytes = 1 << 20
     max_response_bytes: Bytes = 16 << 20
     max_concurrency: Count = 4096

@@ -55,9 +55,7 @@ class Meter:
         """
         try:
             while not self._done:
-                if self.fault is not None:
-                    fault, self.fault = self.fault, None
-                    raise fault
+                self.check()
                 try:
                     frames = self.take(await self.chunks.__anext__())
                 except StopAsyncIteration:
@@ -71,6 +69,12 @@ class Meter:
             self.failure = stream_failed(exc)
             raise self.failure from exc
         return []
+
+    def check(self) -> None:
+        """Raise what was found behind the frames that have passed."""
+        if self.fault is not None:
+            fault, self.fault = self.fault, None  # its traceback leads back to here
+            raise fault
 
     def take(self, chunk: bytes) -> list[bytes]:
         """Look at the next bytes; the whole frames that a client may get, maybe none yet.
@@ -91,7 +95,7 @@ class Meter:
             await close()
 
     def end(self) -> list[bytes]:
-        """The frames left at the end of the bytes; an end that the surface's last event did not announce must be whole."""
+        """The frames left at the end of the bytes; raises where the answer is not whole."""
         last = self._splitter.flush()
         frames = self._passing([last]) if last is not None else []
         if not self._done and not self.tally.may_end:

@@ -136,9 +136,7 @@ class Output:
                     has_begun = True
             else:
                 while not meter.done:  # written out here: a coroutine more would cost each event its price
-                    if meter.fault is not None:
-                        fault, meter.fault = meter.fault, None  # its traceback leads back to the meter
-                        raise fault
+                    meter.check()
                     try:
                         frames = meter.take(await meter.chunks.__anext__())
                     except StopAsyncIteration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+
 from chatproxy.config import ModelConfig, find_model
 from chatproxy.errors import InvalidRequest, NotFound, PluginFailed
 from chatproxy.types.context import RequestContext

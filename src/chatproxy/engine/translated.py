@@ -75,7 +75,8 @@ class _Bridge:
         try:
             reply: object = await handler.execute(self._ctx, ChatRequest(body, layout=self._spoken))
         except ApiError as error:
-            raise self._own(error)
+            self._own(error)
+            raise
         return self._translated(reply)
 
     def _translated(self, reply: object) -> object:
@@ -93,13 +94,12 @@ class _Bridge:
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {**headers, REPORT_HEADER: report(self._ctx.exchange)} if self._limits.report_translation else headers
 
-    def _own(self, error: ApiError) -> ApiError:
-        """An error of the handler's surface as the client knows it: its fields, and no body in other words."""
+    def _own(self, error: ApiError) -> None:
+        """Let an error of the handler's surface speak the client's: its fields, and no body in other words."""
         if error.param is not None:
             error.param = self._translation.param(error.param)
         if getattr(error, "body", None) is not None:
             error.body = None  # type: ignore[attr-defined]
-        return error
 
 
 class _TranslatedChunks:

@@ -67,6 +67,7 @@ class ServerOptions:
     max_header_bytes: int = 65_536
     max_target_bytes: int = 8_192
     max_body_bytes: int = 20_000_000
+    max_upload_bytes: int = 512 << 20
     max_connections: int | None = None
 
     @property
@@ -77,4 +78,5 @@ class ServerOptions:
             max_header_bytes=self.max_header_bytes,
             max_target_bytes=self.max_target_bytes,
             max_body_bytes=self.max_body_bytes,
+            max_upload_bytes=self.max_upload_bytes,
         )

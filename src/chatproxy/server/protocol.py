@@ -24,6 +24,7 @@ from chatproxy.surfaces.edge import (
     CHECKED_EXTENSION,
     DISCONNECT_EXTENSION,
     Scope,
+    body_limit,
     body_too_large,
     check_head,
     headers_too_large,
@@ -220,7 +221,7 @@ class GatewayProtocol(Connection):
             )
         if not self._target.startswith(b"/") or b"#" in self._target:
             return InvalidRequest("The request target must be a path that starts with '/'.", code="invalid_target")
-        return check_head(version, self._headers, self.state.limits)
+        return check_head(version, self._headers, self.state.limits, self._target)
 
     def _build_scope(self, method: str, version: str, cycle: RequestCycle) -> Scope:
         raw_path, _, query = self._target.partition(b"?")
@@ -248,7 +249,9 @@ class GatewayProtocol(Connection):
         if cycle is None:
             return
         if cycle.received + len(data) > self.state.limits.max_body_bytes:
-            raise body_too_large(self.state.limits)
+            limit = body_limit(self.state.limits, self._target)
+            if cycle.received + len(data) > limit:
+                raise body_too_large(limit)
         if cycle.add_body(data) > HIGH_WATER_BYTES:
             self.pause_reading()
 

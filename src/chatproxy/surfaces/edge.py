@@ -32,17 +32,28 @@ DISCONNECT_EXTENSION = "chatproxy.disconnect"
 
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _LONGEST_LENGTH = 18
+_UPLOADS = re.compile(rb"(?:/v1)?/(?:audio|images|files|batches)(?:[/?]|$)")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeLimits:
-    """How much of a request is read before it is refused; fields and bytes."""
+    """How much of a request is read before it is refused; fields and bytes.
+
+    Attributes:
+        max_upload_bytes: in place of ``max_body_bytes`` on the paths whose bodies pass through unread.
+    """
 
     max_header_fields: int = 100
     max_header_bytes: int = 65_536
     max_target_bytes: int = 8_192
     max_body_bytes: int = 20_000_000
+    max_upload_bytes: int = 512 << 20
+
+
+def body_limit(limits: EdgeLimits, target: bytes) -> int:
+    """How long the body of a request to this target may be; one that is written unusually gets the usual limit."""
+    return max(limits.max_upload_bytes, limits.max_body_bytes) if _UPLOADS.match(target) else limits.max_body_bytes
 
 
 def headers_too_large(limits: EdgeLimits) -> ApiError:
@@ -61,18 +72,19 @@ def target_too_long(limits: EdgeLimits) -> ApiError:
     )
 
 
-def body_too_large(limits: EdgeLimits) -> ApiError:
+def body_too_large(limit_bytes: int) -> ApiError:
     """The 413 answer."""
-    return ApiError(f"The request's body exceeds {limits.max_body_bytes} bytes.", status=413, code="request_too_large")
+    return ApiError(f"The request's body exceeds {limit_bytes} bytes.", status=413, code="request_too_large")
 
 
-def check_head(http_version: str, headers: Headers, limits: EdgeLimits) -> ApiError | None:
+def check_head(http_version: str, headers: Headers, limits: EdgeLimits, target: bytes = b"") -> ApiError | None:
     """Check Host, message framing and the announced body size, in one pass.
 
     Args:
         http_version: as in the ASGI scope, ``1.1``.
         headers: names in lower case, as in the ASGI scope.
-        limits: of which `max_body_bytes` is used here.
+        limits: of which those of bodies are used here.
+        target: the path as it came, which `body_limit` goes by.
 
     Returns:
         The error to answer (the connection must then be closed), or None for a proper head.
@@ -89,7 +101,7 @@ def check_head(http_version: str, headers: Headers, limits: EdgeLimits) -> ApiEr
             return InvalidRequest("The request has no Host header.", code="invalid_host")
     elif _HOST.fullmatch(host) is None:
         return InvalidRequest("The request's Host header is not host or host:port.", code="invalid_host")
-    return _check_framing(http_version, fields, limits) if fields else None
+    return _check_framing(http_version, fields, limits, target) if fields else None
 
 
 def _duplicate_fault(names: list[bytes]) -> ApiError:
@@ -98,15 +110,16 @@ def _duplicate_fault(names: list[bytes]) -> ApiError:
     return _framing_fault("more than one Content-Length or Transfer-Encoding header")
 
 
-def _check_framing(http_version: str, fields: dict[bytes, bytes], limits: EdgeLimits) -> ApiError | None:
+def _check_framing(http_version: str, fields: dict[bytes, bytes], limits: EdgeLimits, target: bytes) -> ApiError | None:
     length = fields.get(b"content-length")
     coding = fields.get(b"transfer-encoding")
     if coding is None:
         if length is None or not length.isdigit():
             return _framing_fault("a Content-Length header that is not a number")
-        if len(length) > _LONGEST_LENGTH or int(length) > limits.max_body_bytes:
-            return body_too_large(limits)
-        return None
+        if len(length) <= _LONGEST_LENGTH and int(length) <= limits.max_body_bytes:
+            return None
+        limit = body_limit(limits, target)
+        return None if len(length) <= _LONGEST_LENGTH and int(length) <= limit else body_too_large(limit)
     if length is not None:
         return _framing_fault("both Content-Length and Transfer-Encoding")
     if http_version == "1.0":
@@ -171,7 +184,7 @@ class EdgeGuard:
         elif scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
         else:
-            bounded = _BoundedBody(receive, send, self._limits)
+            bounded = _BoundedBody(receive, send, body_limit(self._limits, _target_of(scope)))
             await self._app(scope, bounded.receive, bounded.send)
 
     def _is_checked(self, limits: object) -> bool:
@@ -197,19 +210,23 @@ class EdgeGuard:
             return target_too_long(limits)
         if not path.startswith("/"):
             return InvalidRequest("The request target must be a path that starts with '/'.", code="invalid_target")
-        return check_head(scope["http_version"], headers, limits)
+        return check_head(scope["http_version"], headers, limits, _target_of(scope))
+
+
+def _target_of(scope: Scope) -> bytes:
+    raw: bytes | None = scope.get("raw_path")
+    return scope["path"].encode() if raw is None else raw
 
 
 class _BoundedBody:
     """Counts a body as it is read, and answers 413 itself once it is too long."""
 
-    __slots__ = ("_answered", "_left", "_limits", "_receive", "_send", "_started")
+    __slots__ = ("_answered", "_left", "_limit_bytes", "_receive", "_send", "_started")
 
-    def __init__(self, receive: Receive, send: Send, limits: EdgeLimits) -> None:
+    def __init__(self, receive: Receive, send: Send, limit_bytes: int) -> None:
         self._receive = receive
         self._send = send
-        self._limits = limits
-        self._left = limits.max_body_bytes
+        self._limit_bytes = self._left = limit_bytes
         self._started = False
         self._answered = False
 
@@ -233,7 +250,7 @@ class _BoundedBody:
     async def _refuse(self) -> None:
         if not self._started:
             self._answered = True
-            await send_error(self._send, body_too_large(self._limits))
+            await send_error(self._send, body_too_large(self._limit_bytes))
 
 
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:

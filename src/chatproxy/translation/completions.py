@@ -63,11 +63,11 @@ class CompletionsOverChat:
         """See `Translation.reply`.
 
         Raises:
-            UpstreamError: there are no choices in it (502, code ``upstream_invalid_reply``).
+            UpstreamError: there are no choices in it (502, code ``upstream_invalid_response``).
         """
         choices = body.get("choices")
         if not isinstance(choices, list):
-            raise UpstreamError("The upstream's reply has no choices.", code="upstream_invalid_reply")
+            raise UpstreamError("The upstream's reply has no choices.", code="upstream_invalid_response")
         made = [self._choice(choice, i, "message") for i, choice in enumerate(choices) if isinstance(choice, dict)]
         for choice in made:
             choice["finish_reason"] = choice["finish_reason"] or "stop"

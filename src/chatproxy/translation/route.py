@@ -6,13 +6,24 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from chatproxy.translation.base import Json, Losses, Translation
+from chatproxy.errors import InvalidRequest
+from chatproxy.translation.base import Action, Json, Losses, Translation
+from chatproxy.translation.chat.messages import ChatOverMessages
+from chatproxy.translation.chat.responses import ChatOverResponses
+from chatproxy.translation.completions import CompletionsOverChat
+from chatproxy.translation.messages.over_chat import MessagesOverChat
+from chatproxy.translation.responses.over_chat import ResponsesOverChat
 
 HUB = "chat"
 
 _TO_HUB: Mapping[str, Callable[..., Translation]] = {
+    "responses": ResponsesOverChat,
+    "messages": MessagesOverChat,
+    "completions": CompletionsOverChat,
 }
 _FROM_HUB: Mapping[str, Callable[..., Translation]] = {
+    "responses": ChatOverResponses,
+    "messages": ChatOverMessages,
 }
 
 
@@ -46,6 +57,20 @@ def route_to(client: str, spoken: Collection[str]) -> Route | None:
     return None
 
 
+class _Renamed(Losses):
+    """Losses of a chain's inner translation, under the client's names."""
+
+    __slots__ = ("_losses", "_param")
+
+    def __init__(self, losses: Losses, param: Callable[[str], str]) -> None:
+        super().__init__()
+        self._losses = losses
+        self._param = param
+
+    def add(self, field: str, action: Action, reason: str) -> None:
+        self._losses.add(self._param(field), action, reason)
+
+
 class _Chained:
     """Two translations in a row; what they say to each other is chat."""
 
@@ -60,10 +85,21 @@ class _Chained:
         cls, outer: Callable[..., Translation], inner: Callable[..., Translation]
     ) -> Callable[[Losses], Translation]:
         """What begins such a chain."""
-        return lambda losses: cls(outer(losses, hub=True), inner(losses, hub=True))
+
+        def begin(losses: Losses) -> Translation:
+            first = outer(losses, hub=True)
+            return cls(first, inner(_Renamed(losses, first.param), hub=True))
+
+        return begin
 
     def request(self, body: Json) -> Json:
-        return self._inner.request(self._outer.request(body))
+        hub = self._outer.request(body)
+        try:
+            return self._inner.request(hub)
+        except InvalidRequest as error:
+            if error.param is not None:
+                error.param = self._outer.param(error.param)
+            raise
 
     def reply(self, body: Json) -> Json:
         return self._outer.reply(self._inner.reply(body))

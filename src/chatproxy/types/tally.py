@@ -12,7 +12,6 @@ import msgspec
 from chatproxy.errors import UpstreamError
 from chatproxy.types.usage import Usage
 
-
 _decode = msgspec.json.Decoder().decode
 
 

@@ -15,20 +15,19 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The table ``[plugins.template]``.
 
     Attributes:
-        instruction: the text of the system message; empty adds none.
+        instruction: goes before the request's own instructions; empty adds none.
     """
 
     instruction: str = "Be brief."
 
 
 def add_instruction(request: ChatRequest, config: Config) -> None:
-    """Put the instruction first, unless it stands there already.
-
-    Surfaces without ``messages`` are left alone.
-    """
-    message = {"role": "system", "content": config.instruction}
-    if config.instruction and "messages" in request and request.messages[:1] != [message]:
-        request.messages.insert(0, message)
+    """Put the instruction first, wherever the API keeps its instructions, unless it stands there already."""
+    if not config.instruction:
+        return
+    first = next((text.value for text in request.texts() if text.kind == "instructions"), "")
+    if not first.startswith(config.instruction):
+        request.instruct(config.instruction, "prepend")
 
 
 def log_exchange(exchange: Exchange) -> None:

@@ -20,6 +20,7 @@ from chatproxy.handlers.demo.faults import (
     wrong_type,
     wrong_value,
 )
+from chatproxy.handlers.demo.parameters import boolean, in_range, integer, model_of, number, text
 from chatproxy.handlers.demo.schema_check import Schema
 from chatproxy.handlers.demo.tools import Tool, ToolChoice, read_tool_choice, read_tools
 from chatproxy.types.request import ChatRequest
@@ -30,6 +31,7 @@ _RANGES = {
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
 }
+_NO_EFFORT = (None, "", "none")
 _MAX_CHOICES = 128
 _MAX_STOPS = 4
 _INT64 = 1 << 63
@@ -49,6 +51,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         choices: how many answers (``n``).
         limit: tokens of an answer; None is no limit.
         top_logprobs: None where no logprobs are wanted.
+        effort: how much to reason; None is not at all.
         wants_null_usage: whether chunks carry ``"usage": null``, as they do for a client that asked for usage.
     """
 
@@ -63,6 +66,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     stops: tuple[str, ...]
     seed: int | None
     top_logprobs: int | None
+    effort: str | None
     stream: bool
     wants_null_usage: bool
 
@@ -73,25 +77,25 @@ def read_ask(request: ChatRequest) -> Ask:
     Raises:
         InvalidRequest: with ``param`` and OpenAI's code (400).
     """
-    if not request.model:
-        raise missing("model")
+    model = model_of(request)
     for name, (lowest, highest) in _RANGES.items():
-        _number(request, name, lowest, highest)
+        number(request, name, lowest, highest)
     _check_accepted(request)
     tools = read_tools(request.get("tools"))
-    stream = _boolean(request, "stream")
+    stream = boolean(request, "stream")
     return Ask(
-        model=request.model,
+        model=model,
         conversation=read_conversation(request.get("messages")),
         tools=tools,
         tool_choice=read_tool_choice(request.get("tool_choice"), tools),
-        is_parallel=_boolean(request, "parallel_tool_calls", default=True),
+        is_parallel=boolean(request, "parallel_tool_calls", default=True),
         format=_format(request.get("response_format")),
-        choices=_integer(request, "n", 1, _MAX_CHOICES) or 1,
+        choices=integer(request, "n", 1, _MAX_CHOICES) or 1,
         limit=_limit(request),
         stops=_stops(request.get("stop")),
-        seed=_integer(request, "seed", -_INT64, _INT64 - 1),
+        seed=integer(request, "seed", -_INT64, _INT64 - 1),
         top_logprobs=_top_logprobs(request),
+        effort=_effort(request),
         stream=stream,
         wants_null_usage=_includes_usage(request, stream=stream),
     )
@@ -99,12 +103,10 @@ def read_ask(request: ChatRequest) -> Ask:
 
 def _check_accepted(request: ChatRequest) -> None:
     """Parameters that change nothing here, and those that ask for what a text model does not have."""
-    for name in ("reasoning_effort", "user"):
-        if (value := request.get(name)) is not None and not isinstance(value, str):
-            raise wrong_type(name, "a string", value)
+    text(request, "user")
     if (biases := request.get("logit_bias")) is not None:
         for token, bias in want_object(biases, "logit_bias").items():
-            _in_range(bias, f"logit_bias.{token[:40]}", -100, 100)
+            in_range(bias, f"logit_bias.{token[:40]}", -100, 100)
     if (modalities := request.get("modalities")) is not None and "audio" in want_list(modalities, "modalities"):
         raise wrong_value("modalities", "the demo model answers in text only.")
     for old, new in (("functions", "tools"), ("function_call", "tool_choice")):
@@ -133,7 +135,7 @@ def _format(value: Any) -> Format:
 
 
 def _limit(request: ChatRequest) -> int | None:
-    found = [_integer(request, name, 1, _INT64 - 1) for name in ("max_completion_tokens", "max_tokens")]
+    found = [integer(request, name, 1, _INT64 - 1) for name in ("max_completion_tokens", "max_tokens")]
     if None not in found:
         raise wrong_value("max_tokens", "'max_completion_tokens' is given too; use one of them.")
     return next((limit for limit in found if limit is not None), None)
@@ -153,9 +155,14 @@ def _stops(value: Any) -> tuple[str, ...]:
     return tuple(stop for stop in listed if stop)
 
 
+def _effort(request: ChatRequest) -> str | None:
+    effort = text(request, "reasoning_effort")
+    return None if effort in _NO_EFFORT else effort
+
+
 def _top_logprobs(request: ChatRequest) -> int | None:
-    top = _integer(request, "top_logprobs", 0, 20)
-    if _boolean(request, "logprobs"):
+    top = integer(request, "top_logprobs", 0, 20)
+    if boolean(request, "logprobs"):
         return top or 0
     if top is not None:
         raise wrong_value("top_logprobs", "it needs 'logprobs' to be true.")
@@ -169,45 +176,3 @@ def _includes_usage(request: ChatRequest, *, stream: bool) -> bool:
     if not stream:
         raise wrong_value("stream_options", "it needs 'stream' to be true.")
     return want_object(options, "stream_options").get("include_usage") is True
-
-
-def _boolean(request: ChatRequest, name: str, *, default: bool = False) -> bool:
-    value = request.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise wrong_type(name, "a boolean", value)
-    return value
-
-
-def _integer(request: ChatRequest, name: str, lowest: int, highest: int) -> int | None:
-    value = request.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(name, "an integer", value)
-    _in_range(value, name, lowest, highest)
-    return value
-
-
-def _number(request: ChatRequest, name: str, lowest: float, highest: float) -> None:
-    if (value := request.get(name)) is not None:
-        _in_range(value, name, lowest, highest)
-
-
-def _in_range(value: Any, name: str, lowest: float, highest: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_type(name, "a number", value)
-    kind = "integer" if isinstance(lowest, int) else "decimal"
-    if value > highest:
-        raise InvalidRequest(
-            f"Invalid '{name}': expected at most {highest:g}, found {value}.",
-            code=f"{kind}_above_max_value",
-            param=name,
-        )
-    if value < lowest:
-        raise InvalidRequest(
-            f"Invalid '{name}': expected at least {lowest:g}, found {value}.",
-            code=f"{kind}_below_min_value",
-            param=name,
-        )

@@ -35,6 +35,15 @@ def empty(param: str) -> InvalidRequest:
     return InvalidRequest(f"Invalid '{param}': expected at least one entry.", code="empty_array", param=param)
 
 
+def too_long(param: str, limit: int, found: int) -> InvalidRequest:
+    """The list has more entries than it may have."""
+    return InvalidRequest(
+        f"Invalid '{param}': expected at most {limit} entries, found {found}.",
+        code="array_above_max_length",
+        param=param,
+    )
+
+
 def want_object(value: Any, param: str) -> dict[str, Any]:
     """The value, if it is an object."""
     if not isinstance(value, dict):

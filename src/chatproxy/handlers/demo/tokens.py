@@ -7,6 +7,7 @@ before it; white space at the end of a text is one more.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -25,6 +26,12 @@ def split_tokens(text: str) -> list[str]:
 def count_tokens(text: str) -> int:
     """How many tokens a text has."""
     return len(_TOKEN.findall(text))
+
+
+def count_up_to(text: str, limit: int) -> int | None:
+    """How many tokens a text has; None where it has more than ``limit``, at the cost of that many."""
+    found = sum(1 for _ in islice(_TOKEN.finditer(text), limit + 1))
+    return found if found <= limit else None
 
 
 def token_logprob(token: str, *, position: int, top: int) -> dict[str, Any]:
