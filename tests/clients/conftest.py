@@ -9,6 +9,7 @@ test of a client also runs against the upstream itself, which tells a fault of t
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from .relay import Exchange, Relay
 HERE = Path(__file__).parent
 UPSTREAM_KEY = "key-of-the-upstream-4711"
 CLIENT_KEY = "key-of-the-client-0815"
-CLIENT_TARGETS = ["gateway", "direct"] if os.environ.get("CHATPROXY_CLIENTS_DIRECT") == "1" else ["gateway"]
+DIRECT = ["direct"] if os.environ.get("CHATPROXY_CLIENTS_DIRECT") == "1" else []
 
 INSTALL_AND_TEST_S = 240
 
@@ -48,6 +49,16 @@ class Target:
     base_url: str
     api_key: str
 
+    @property
+    def root(self) -> str:
+        """The base URL without /v1, as Anthropic's libraries want it."""
+        return self.base_url.removesuffix("/v1")
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether what the client asks for is put into the words of the chat API."""
+        return self.name == "translated"
+
 
 class Upstream:
     """The foreign upstream as a test sees it: its journal, and the wire in front of it."""
@@ -62,9 +73,9 @@ class Upstream:
         self.relay.reset()
         self._http.post("/__aimock/reset/journal").raise_for_status()
 
-    def journal(self) -> list[dict[str, Any]]:
-        """The chat requests the upstream received since the last reset, oldest first."""
-        entries: list[dict[str, Any]] = self._http.get("/__aimock/journal", params={"path": "/chat/"}).json()
+    def journal(self, path: str = "/chat/") -> list[dict[str, Any]]:
+        """The requests the upstream received since the last reset as it understood them, oldest first."""
+        entries: list[dict[str, Any]] = self._http.get("/__aimock/journal", params={"path": path}).json()
         return entries
 
     def sent(self) -> dict[str, Any]:
@@ -73,8 +84,17 @@ class Upstream:
         return {name: value for name, value in entry["body"].items() if name != "_endpointType"}
 
     def only(self) -> Exchange:
-        """The one chat request on the wire since the last reset, with its answer."""
+        """The one request on the wire since the last reset, with its answer."""
         return self.relay.only()
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """What stood in the bodies of all requests on the wire since the last reset, oldest first."""
+        return [json.loads(each.body) for each in self.relay.exchanges if each.request.startswith(b"POST ")]
+
+    def paths(self) -> list[str]:
+        """Where these requests went."""
+        lines = [bytes(each.request).split(b" ", 2) for each in self.relay.exchanges]
+        return [target.decode() for method, target, _ in lines if method == b"POST"]
 
     def close(self) -> None:
         """Close the control connection."""
@@ -149,6 +169,19 @@ def gateway(start_gateway: StartGateway, wire: Relay) -> str:
 
 
 @pytest.fixture(scope="session")
+def native_gateway(start_gateway: StartGateway, wire: Relay) -> str:
+    """A gateway whose upstream speaks the newer APIs itself."""
+    return start_gateway(
+        f"""
+[upstreams.default]
+base_url = "{wire.address}/v1"
+api_key = "{UPSTREAM_KEY}"
+surfaces = ["chat", "responses", "messages", "models"]
+"""
+    )
+
+
+@pytest.fixture(scope="session")
 def forwarding_gateway(start_gateway: StartGateway, wire: Relay) -> str:
     """A gateway without a key of its own that hands the caller's on."""
     return start_gateway(f'upstream_url = "{wire.address}/v1"\nforward_authorization = true\n')
@@ -178,12 +211,21 @@ system_prompt_behavior = "prepend"
     )
 
 
-@pytest.fixture(params=CLIENT_TARGETS)
+@pytest.fixture(params=["gateway", *DIRECT])
 def target(request: pytest.FixtureRequest, upstream: Upstream) -> Target:
     """Where a client is pointed: the gateway, and on request the upstream itself for comparison."""
     if request.param == "direct":
         return Target("direct", f"{upstream.relay.address}/v1", UPSTREAM_KEY)
     return Target("gateway", request.getfixturevalue("gateway"), CLIENT_KEY)
+
+
+@pytest.fixture(params=["native", "translated", *DIRECT])
+def surface(request: pytest.FixtureRequest, upstream: Upstream) -> Target:
+    """Where a client of responses or messages is pointed: an upstream that speaks it, and one that speaks chat only."""
+    if request.param == "direct":
+        return Target("direct", f"{upstream.relay.address}/v1", UPSTREAM_KEY)
+    gateway = request.getfixturevalue("native_gateway" if request.param == "native" else "gateway")
+    return Target(request.param, gateway, CLIENT_KEY)
 
 
 def _chatproxy(*args: str | Path) -> Server:

@@ -6,20 +6,23 @@ from typing import Any
 
 import pydantic
 
+_NAME = "get_weather"
+_DESCRIPTION = "Current weather of a city."
+_PARAMETERS = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "unit": {"type": "string"}},
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+
 WEATHER_TOOL: Any = {
     "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Current weather of a city.",
-        "strict": True,
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}, "unit": {"type": "string"}},
-            "required": ["city", "unit"],
-            "additionalProperties": False,
-        },
-    },
+    "function": {"name": _NAME, "description": _DESCRIPTION, "strict": True, "parameters": _PARAMETERS},
 }
+WEATHER_TOOL_OF_RESPONSES: Any = {"type": "function", **WEATHER_TOOL["function"]}
+WEATHER_TOOL_OF_MESSAGES: Any = {"name": _NAME, "description": _DESCRIPTION, "input_schema": _PARAMETERS}
+
+PIXEL = "iVBORw0KGgo="
 
 
 class Author(pydantic.BaseModel):

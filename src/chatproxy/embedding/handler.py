@@ -10,9 +10,10 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from chatproxy.embedding import answers
+from chatproxy.engine.translated import execute
 from chatproxy.errors import ApiError, PluginError, UpstreamError
 from chatproxy.types.context import RequestContext
 from chatproxy.types.handler import Handler
@@ -60,8 +61,8 @@ class _Run:
 
     async def forward(self, params: Any, backend: str) -> Any:
         """What ``super().execute`` does."""
-        request = params if isinstance(params, ChatRequest) else ChatRequest(params, layout=self._ctx.layout)
-        reply = await self._handlers[backend].execute(self._ctx, request)
+        request = params if isinstance(params, ChatRequest) else ChatRequest(params)
+        reply = cast("Reply", await execute(self._ctx, self._handlers[backend], request))
         self.headers = reply.headers
         if isinstance(reply, Completed):
             return reply.body
@@ -116,7 +117,7 @@ class HandlerAdapter:
         answer = await self._call(run, request, wants_stream=wants_stream)
         pieces = _Pieces(self.name, answer, model, run)
         if wants_stream:
-            return Stream.of(pieces, headers=run.headers, layout=ctx.layout)
+            return Stream.of(pieces, headers=run.headers)
         try:
             whole = await _in_run(run, answers.whole_answer(answer, model))
             return Completed(whole, headers=run.headers)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from chatproxy.errors import ApiError, PluginError
-from chatproxy.handlers.assemble import Assembly
+from chatproxy.handlers.assemblies import assembly_for
 from chatproxy.hookimpl import hookimpl
 from chatproxy.types.context import RequestContext
 from chatproxy.types.reply import ChatResponse
@@ -127,7 +127,7 @@ class _EndAdapter(_Adapter):
             if kept.response is not None:  # a client that left before the answer got none
                 await self._plugin.after_request_async(kept.params, kept.response)
             return
-        assembly = Assembly()
+        assembly = assembly_for(ctx.surface)
         for event in kept.events:
             assembly.add(event)
         response = assembly.result(ctx.exchange.model)

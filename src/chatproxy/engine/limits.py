@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from chatproxy.sse import MAX_LINE_BYTES
+
 
 class EngineLimits(NamedTuple):
     """Limits of the engine; sizes in bytes.
@@ -12,8 +14,11 @@ class EngineLimits(NamedTuple):
         report_translation: say in a response header what a translation between surfaces lost.
     """
 
-    max_concurrency: int
-    max_sse_line_bytes: int
+    max_concurrency: int = 4096
+    max_sse_line_bytes: int = MAX_LINE_BYTES
     default_model: str | None = None
     enable_streaming: bool = True
     report_translation: bool = False
+
+
+USUAL_LIMITS = EngineLimits()

@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-from chatproxy.engine.limits import EngineLimits
+from chatproxy.engine.counting import SURFACE as COUNTING
+from chatproxy.engine.counting import estimated_count
+from chatproxy.engine.limits import USUAL_LIMITS, EngineLimits
 from chatproxy.engine.meter import Meter
 from chatproxy.errors import ApiError, NotFound
 from chatproxy.sse import encode_frame, frame_data
@@ -31,7 +33,9 @@ _MOST_REPORTED = 20
 _encode = msgspec.json.Encoder().encode
 
 
-async def execute(ctx: RequestContext, handler: Handler, request: ChatRequest, limits: EngineLimits) -> object:
+async def execute(
+    ctx: RequestContext, handler: Handler, request: ChatRequest, limits: EngineLimits = USUAL_LIMITS
+) -> object:
     """Let the handler answer, in its own words where it does not speak the client's.
 
     Returns:
@@ -46,6 +50,8 @@ async def execute(ctx: RequestContext, handler: Handler, request: ChatRequest, l
     if surface in spoken:
         return await handler.execute(ctx, request)
     route = route_to(surface, spoken)
+    if route is None and surface == COUNTING:
+        return estimated_count(request)
     if route is None:
         raise NotFound(
             f"The model '{request.model[:200]}' cannot be used with the {surface} API.",

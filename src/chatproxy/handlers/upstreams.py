@@ -11,6 +11,7 @@ from chatproxy.handlers.redact import Redactor
 from chatproxy.handlers.transport import make_transport
 from chatproxy.handlers.upstream import UpstreamHandler, UpstreamTarget
 
+
 def make_upstreams(config: ProxyConfig, transport: httpx.AsyncBaseTransport | None = None) -> list[UpstreamHandler]:
     """One handler for each table ``[upstreams.<name>]``, ``upstream:default`` among them.
 

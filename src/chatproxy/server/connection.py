@@ -21,7 +21,7 @@ from typing import cast
 
 from chatproxy.errors import ApiError
 from chatproxy.server.cycle import RequestCycle, status_line
-from chatproxy.server.resources import unsent_bytes
+from chatproxy.server.resources import has_hung_up, reset_on_close, unsent_bytes
 from chatproxy.server.state import ServerState
 from chatproxy.surfaces.edge import Scope, error_reply
 
@@ -29,6 +29,7 @@ logger = logging.getLogger("chatproxy.server")
 
 _MOST_LINGER_BYTES = 65_536
 _LINGER_S = 1.0
+_HANG_UP_CHECK_S = 0.4
 
 
 class Connection(asyncio.Protocol):
@@ -138,7 +139,12 @@ class Connection(asyncio.Protocol):
             self._is_reading_paused = False
             self.transport.resume_reading()
             if self.incoming is not None:
-                self.deadline = self.state.now + self.state.options.body_timeout_s
+                self.deadline = self.state.now + self.body_wait_s
+
+    @property
+    def body_wait_s(self) -> float:
+        """Until the reading of a body has to be looked at: while it is paused, a client's leaving does not show."""
+        return _HANG_UP_CHECK_S if self._is_reading_paused else self.state.options.body_timeout_s
 
     # Answers.
 
@@ -250,6 +256,11 @@ class Connection(asyncio.Protocol):
             self.cycle.lose()
         self.transport.abort()
 
+    def reset(self) -> None:
+        """Drop the connection by a reset, not by a proper end."""
+        reset_on_close(self.transport.get_extra_info("socket"))
+        self.abort()
+
     def shutdown(self) -> None:
         """Stop after the answer under way; an idle connection goes when the grace is over. The server calls it."""
         self.state.draining = True
@@ -269,14 +280,23 @@ class Connection(asyncio.Protocol):
             self.deadline = now + self.state.stall_check_s
         elif was_pending:
             self.deadline = now + self.state.options.keep_alive_timeout_s
-        elif self.incoming is not None and not self._is_reading_paused:
-            self.fail(_too_slow("body", self.state.options.body_timeout_s))
+        elif self.incoming is not None:
+            self._look_at_body(now)
         elif self.cycle is not None:
             self.deadline = now + self.state.stall_check_s
         elif self.head_bytes or self._is_mid_head:
             self.refuse(_too_slow("headers", self.state.options.header_timeout_s))
         else:
             self.close()
+
+    def _look_at_body(self, now: float) -> None:
+        """Refuse a body that comes too slowly; while nobody has room for it, see whether its client is still there."""
+        if not self._is_reading_paused:
+            self.fail(_too_slow("body", self.state.options.body_timeout_s))
+        elif has_hung_up(self.transport.get_extra_info("socket")):
+            self.abort()
+        else:
+            self.deadline = now + self.body_wait_s
 
     def _is_stalled(self, now: float) -> bool:
         """Whether bytes wait here for the client and it took none for the write deadline.

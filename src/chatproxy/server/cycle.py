@@ -55,7 +55,8 @@ class RequestCycle:
     """The two ASGI callables of a request, and the watch that tells when its client has left.
 
     The application finds this object in ``scope["extensions"]["chatproxy.disconnect"]`` and may use `disconnected`,
-    `on_disconnect` and `remove`: no task and no `receive()` is needed to learn of a client's leaving.
+    `on_disconnect` and `remove`: no task and no `receive()` is needed to learn of a client's leaving. `abandon` breaks
+    an answer off.
     """
 
     __slots__ = (
@@ -181,6 +182,11 @@ class RequestCycle:
         """Forget a callback given to `on_disconnect`; nothing happens if it is not there."""
         if self._callbacks is not None and callback in self._callbacks:
             self._callbacks.remove(callback)
+
+    def abandon(self) -> None:
+        """Break off an answer that cannot be finished, by a reset, so that no client takes the part for the whole."""
+        self._callbacks = None
+        self._protocol.reset()
 
     def _wake(self) -> None:
         if self._event is not None:

@@ -104,7 +104,7 @@ class GatewayProtocol(Connection):
         if self.is_reading_over:
             return
         if self.incoming is not None:
-            self.deadline = state.now + state.options.body_timeout_s
+            self.deadline = state.now + self.body_wait_s
         elif self.cycle is not None:
             self.deadline = state.now + state.stall_check_s
         else:

@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import gc
 import resource
+import select
 import socket
+import struct
 import sys
 import termios
 
@@ -14,6 +16,8 @@ _ENOUGH_DESCRIPTORS = 1 << 16
 _DARWIN_DESCRIPTORS = 10_240  # macOS takes no more, whatever its hard limit says
 _KEPT_DESCRIPTORS = 64
 _FEWEST_CONNECTIONS = 8
+_HANG_UP: int = getattr(select, "POLLRDHUP", 0)  # Linux and FreeBSD
+_NO_LINGER = struct.pack("ii", 1, 0)
 _GC_THRESHOLDS = (20_000, 50, 100)
 
 
@@ -46,6 +50,21 @@ def unsent_bytes(sock: socket.socket) -> int:
     except OSError:
         return 0
     return int.from_bytes(size, sys.byteorder)
+
+
+def has_hung_up(sock: socket.socket) -> bool:
+    """Whether the peer has closed its side, whatever is still unread; False where the system does not say (macOS)."""
+    if not _HANG_UP:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), _HANG_UP)
+    return bool(poll.poll(0))
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Let the closing of a TCP socket be a reset, which no peer takes for a proper end."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
 
 def settle_garbage_collector() -> None:

@@ -102,12 +102,15 @@ class ResponsesTurn:
         self._input = bytes(asked.input)
         if "previous_response_id" in request:
             del request["previous_response_id"]
+        await self._resolve(request)
         if in_background:
             del request["background"]
             if self._queue is not None:
                 return await self._postpone(ctx, self._queue, asked, body)
             await self._start()
-        await self._restore(request)
+        if self._previous is not None:
+            turns = await self._stored.turns(self._owner, self._previous)
+            request["input"] = continued(turns, self._input)
         return None
 
     async def end(self, ctx: RequestContext, reply: ChatResponse) -> None:
@@ -116,8 +119,8 @@ class ResponsesTurn:
         head = read_head(data)
         changes = self._changes(head)
         if changes:
-            reply.update(changes)
-            data = encode_body(reply, "a reply")
+            data = _encode({**_fields(data), **changes})
+            reply.take(data, reply.layout)
         await self._keep(ctx, head, data)
 
     def wants(self, frame: bytes) -> bool:
@@ -127,7 +130,7 @@ class ResponsesTurn:
         data = None if frame.startswith(b":") else frame_data(frame)
         try:
             return data is not None and _kind(data).type in _SHOWING_TYPES
-        except (msgspec.MsgspecError, TypeError):
+        except (msgspec.MsgspecError, RecursionError):
             return False
 
     async def take(self, ctx: RequestContext, frame: bytes) -> bytes:
@@ -136,7 +139,7 @@ class ResponsesTurn:
         try:
             event = _event(data)
             head = read_head(event.response)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return frame
         response = bytes(event.response)
         changes = self._changes(head)
@@ -169,8 +172,8 @@ class ResponsesTurn:
             if changed is None or changed.head.status != "in_progress":
                 raise ClientGoneError
 
-    async def _restore(self, request: ChatRequest) -> None:
-        """Put items in place of references to them, and the earlier turns in front."""
+    async def _resolve(self, request: ChatRequest) -> None:
+        """Put items that the gateway knows in place of references to them; others are the upstream's affair."""
         found = {}
         for item_id in references(self._input):
             item = await self._stored.item(self._owner, item_id)
@@ -179,9 +182,6 @@ class ResponsesTurn:
         if found:
             self._input = resolved(self._input, found)
             request["input"] = msgspec.Raw(self._input)
-        if self._previous is not None:
-            turns = await self._stored.turns(self._owner, self._previous)
-            request["input"] = continued(turns, self._input)
 
     def _changes(self, head: Head) -> dict[str, Any]:
         """What the client must read in the response in place of what is there."""
@@ -201,7 +201,7 @@ class ResponsesTurn:
         elif self._is_stored and head.status in _WORTH_KEEPING and isinstance(head.id, str):
             # an upstream resolves references to items that it has stored itself
             has_items = ctx.exchange.upstream is not None and ctx.exchange.translated_to is None
-            await self._stored.put(ctx, self._record(head.id, data), note_items=not has_items)
+            await self._stored.keep(ctx, self._record(head.id, data), note_items=not has_items)
 
     def _record(self, response_id: str, response: bytes) -> Record:
         return Record(

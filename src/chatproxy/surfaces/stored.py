@@ -15,6 +15,7 @@ import msgspec
 
 from chatproxy.errors import ApiError, InvalidRequest, NotFound
 from chatproxy.logs import RateLimited
+from chatproxy.plugins.sessions import MemorySessionStore
 from chatproxy.types.context import RequestContext
 from chatproxy.types.model import SessionStore
 
@@ -95,6 +96,7 @@ class StoredResponses:
     def __init__(self, store: SessionStore, *, ttl_s: float | None = None) -> None:
         self._store = store
         self._ttl_s = ttl_s
+        self._is_at_hand = isinstance(store, MemorySessionStore)
         self._warnings = RateLimited(logger, every_s=10.0)
 
     async def get(self, owner: str, response_id: str) -> Record | None:
@@ -105,7 +107,7 @@ class StoredResponses:
         """Store a response."""
         await self._limited(self._put(record))
 
-    async def put(self, ctx: RequestContext, record: Record, *, note_items: bool) -> None:
+    async def keep(self, ctx: RequestContext, record: Record, *, note_items: bool) -> None:
         """Store a response that is about to be sent; that it cannot be is put on record, and the client not told.
 
         Args:
@@ -149,6 +151,8 @@ class StoredResponses:
             ApiError: the store failed or took too long (503, code ``session_store_failed``).
         """
         try:
+            if self._is_at_hand:  # a deadline costs more than such a call
+                return await work
             async with asyncio.timeout(STORE_LIMIT_S):
                 return await work
         except ApiError:
