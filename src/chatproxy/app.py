@@ -19,7 +19,7 @@ from chatproxy.config import ModelConfig, ProxyConfig
 from chatproxy.engine import Engine, EngineLimits
 from chatproxy.engine.routing import Router
 from chatproxy.errors import PluginError, StartupError
-from chatproxy.handlers.demo import DemoHandler
+from chatproxy.handlers.demo import CAPABILITIES, DemoHandler
 from chatproxy.handlers.upstreams import make_upstreams, upstream_secrets
 from chatproxy.logs import ExchangeLog, register_secret
 from chatproxy.plugins.background import Background
@@ -32,12 +32,13 @@ from chatproxy.plugins.settings import plugin_configs
 from chatproxy.plugins.watchdog import Watchdog
 from chatproxy.surfaces.base import Gateway
 from chatproxy.surfaces.catalogue import Catalogue
-from chatproxy.surfaces.exchanges import exchange_routes
 from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Message, Receive, Scope, Send
+from chatproxy.surfaces.exchanges import exchange_routes
 from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
 from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
+from chatproxy.surfaces.responses_routes import ResponsesSurface
 from chatproxy.types.app import App
 from chatproxy.types.handler import Handler
 
@@ -76,10 +77,13 @@ class ChatproxyApp:
     def _litestar(self) -> Litestar:
         parts = self._parts
         gateway = Gateway(parts.engine, parts.app)
+        responses = ResponsesSurface(gateway)
+        self._runs = responses.runs
         catalogue = Catalogue(self.config.models, parts.engine.hooks, parts.list_models)
         app = Litestar(
             [
                 *exchange_routes(gateway),
+                *responses.routes(),
                 *models_routes(gateway, catalogue),
                 *health_routes(__version__, self._readiness),
                 *docs_routes(),
@@ -110,6 +114,7 @@ class ChatproxyApp:
                 await stack.aclose()  # as at an ordinary end: another plugin's failure is not thrown into these
                 raise
             stack.push_async_callback(parts.background.drain, AFTER_DRAIN_S)
+            stack.push_async_callback(self._runs.aclose)
             self._watchdog.start()
             stack.callback(self._watchdog.stop)
             yield
@@ -244,6 +249,7 @@ def demo_model() -> ModelConfig:
         handler="demo",
         owned_by="chatproxy",
         description="Deterministic and offline: for a first run, for examples and for tests.",
+        capabilities=CAPABILITIES,
     )
 
 

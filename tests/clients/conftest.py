@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from .keys_plugin import ALICE_KEY, BOB_KEY
 from .nodejs import NodeParts, install_parts
 from .processes import Server
 from .relay import Exchange, Relay
@@ -27,6 +28,7 @@ from .relay import Exchange, Relay
 HERE = Path(__file__).parent
 UPSTREAM_KEY = "key-of-the-upstream-4711"
 CLIENT_KEY = "key-of-the-client-0815"
+SECRETS = (UPSTREAM_KEY, CLIENT_KEY, ALICE_KEY, BOB_KEY)
 DIRECT = ["direct"] if os.environ.get("CHATPROXY_CLIENTS_DIRECT") == "1" else []
 
 INSTALL_AND_TEST_S = 240
@@ -182,6 +184,32 @@ surfaces = ["chat", "responses", "messages", "models"]
 
 
 @pytest.fixture(scope="session")
+def guarded_gateway(start_gateway: StartGateway, wire: Relay) -> str:
+    """A gateway with a plugin that knows its callers, over an upstream of Anthropic's and one of chat."""
+    return start_gateway(
+        f"""
+[upstreams.default]
+base_url = "{wire.address}/v1"
+api_key = "{UPSTREAM_KEY}"
+
+[upstreams.anthropic]
+base_url = "{wire.address}/v1"
+api_key = "{UPSTREAM_KEY}"
+api_key_header = "x-api-key"
+surfaces = ["messages"]
+
+[models."gpt-*"]
+
+[models."claude-*"]
+upstream = "anthropic"
+
+[plugins]
+load = ["{HERE / "keys_plugin.py"}"]
+"""
+    )
+
+
+@pytest.fixture(scope="session")
 def forwarding_gateway(start_gateway: StartGateway, wire: Relay) -> str:
     """A gateway without a key of its own that hands the caller's on."""
     return start_gateway(f'upstream_url = "{wire.address}/v1"\nforward_authorization = true\n')
@@ -224,6 +252,16 @@ def surface(request: pytest.FixtureRequest, upstream: Upstream) -> Target:
     """Where a client of responses or messages is pointed: an upstream that speaks it, and one that speaks chat only."""
     if request.param == "direct":
         return Target("direct", f"{upstream.relay.address}/v1", UPSTREAM_KEY)
+    return _through(request)
+
+
+@pytest.fixture(params=["native", "translated"])
+def served(request: pytest.FixtureRequest, upstream: Upstream) -> Target:
+    """As ``surface``, for what the gateway adds of its own; never the upstream itself."""
+    return _through(request)
+
+
+def _through(request: pytest.FixtureRequest) -> Target:
     gateway = request.getfixturevalue("native_gateway" if request.param == "native" else "gateway")
     return Target(request.param, gateway, CLIENT_KEY)
 
@@ -238,5 +276,4 @@ def _stop_cleanly(servers: list[Server]) -> None:
     for exit_code, output in ended:
         assert exit_code == 0, output
         assert "Traceback" not in output, output
-        assert UPSTREAM_KEY not in output
-        assert CLIENT_KEY not in output
+        assert [key for key in SECRETS if key in output] == []

@@ -1,4 +1,4 @@
-"""Keys: a plugin of the tests that knows two callers by their keys, in whichever header they come."""
+"""A plugin that the gateways of these tests load from here: it knows two callers by their keys."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from chatproxy import Principal, hookimpl
 
-CALLERS = {"key-of-alice-1234": "alice", "key-of-bob-5678": "bob"}
+ALICE_KEY = "key-of-alice-2342"
+BOB_KEY = "key-of-bob-1729"
+CALLERS = {ALICE_KEY: "alice", BOB_KEY: "bob"}
 
 
 @hookimpl
 async def authenticate(headers: Mapping[str, str]) -> Principal | None:
-    """Accept ``Authorization: Bearer`` and Anthropic's ``x-api-key``."""
+    """Accept a key as OpenAI's libraries send it, or as Anthropic's do."""
     bearer = headers.get("authorization", "").removeprefix("Bearer ")
-    name = CALLERS.get(headers.get("x-api-key", bearer))
-    return None if name is None else Principal(id=name)
+    caller = CALLERS.get(headers.get("x-api-key", bearer))
+    return None if caller is None else Principal(id=caller)

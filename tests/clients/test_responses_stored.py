@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from .conftest import CLIENT_KEY, Target, Upstream
+from .conftest import Target, Upstream
 from .prompts import WEATHER_TOOL_OF_RESPONSES, ask
 
 pytestmark = pytest.mark.clients
@@ -17,21 +17,14 @@ STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["buffered", "st
 MOST_LOOKS = 2_000
 
 
-@pytest.fixture(params=["native", "translated"])
-def kept(request: pytest.FixtureRequest, upstream: Upstream) -> Target:
-    """As ``surface``, but never the upstream itself, which keeps nothing."""
-    gateway = request.getfixturevalue("native_gateway" if request.param == "native" else "gateway")
-    return Target(request.param, gateway, CLIENT_KEY)
-
-
 @pytest.fixture
-def client(kept: Target) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=kept.base_url, api_key=kept.api_key, max_retries=0, timeout=20) as client:
+def client(served: Target) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=served.base_url, api_key=served.api_key, max_retries=0, timeout=20) as client:
         yield client
 
 
 @STREAMED
-def test_conversation_is_continued_by_id(client: openai.OpenAI, kept: Target, upstream: Upstream, stream: bool) -> None:
+def test_conversation_is_continued_by_id(client: openai.OpenAI, upstream: Upstream, stream: bool) -> None:
     first = respond(client, "My name is Ada.", stream=stream)
     second = respond(client, "What is my name?", stream=stream, previous_response_id=first.id)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from tests.hooks.cases import Plugin
 
 from chatproxy import Principal
 from chatproxy.sse import encode_frame
 from chatproxy.testing import Fault, Gateway, Scripted, ScriptedUpstream, SeenRequest, make_app, raw_reply
-from tests.hooks.cases import Plugin
 
 Json = dict[str, Any]
 NATIVE = {"default": {"base_url": "http://upstream/v1", "surfaces": ["responses"]}}

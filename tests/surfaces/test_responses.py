@@ -6,9 +6,6 @@ import json
 from typing import Any
 
 import pytest
-
-from chatproxy.plugins.sessions import MemorySessionStore
-from chatproxy.testing import Fault, Recorder, error_reply, make_app, raw_reply
 from tests.hooks.cases import Plugin, error_of, hang
 from tests.surfaces.responses_cases import (
     Clock,
@@ -23,6 +20,9 @@ from tests.surfaces.responses_cases import (
     two_principals,
     upstream_of,
 )
+
+from chatproxy.plugins.sessions import MemorySessionStore
+from chatproxy.testing import Fault, Recorder, error_reply, make_app, raw_reply
 
 
 async def is_stored(app: Any, response_id: str) -> bool:

@@ -65,7 +65,7 @@ class UpstreamHandler:
     def __init__(self, target: UpstreamTarget, transport: httpx.AsyncBaseTransport, redactor: Redactor) -> None:
         self.name = f"upstream:{target.name}"
         self.surfaces = target.surfaces
-        self._target = target
+        self.target = target
         self._transport = transport
         self._redactor = redactor
         self._urls: dict[str, httpx.URL] = {}
@@ -73,7 +73,7 @@ class UpstreamHandler:
         self._stream_headers = _static_headers(target, accept="text/event-stream")
         wanted = (*_API_HEADERS, *(name.encode() for name in target.forward_headers))
         self._forwarded = tuple(name for name in wanted if name.decode() not in target.headers)
-        self._timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
+        self.timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
 
     async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
         """Forward the request.
@@ -84,10 +84,10 @@ class UpstreamHandler:
             UpstreamError: it could not be reached or its answer is broken (502).
         """
         exchange = ctx.exchange
-        exchange.upstream = self._target.name
+        exchange.upstream = self.target.name
         if exchange.upstream_model is None:
             exchange.upstream_model = request.model
-        patience = Patience(self._target.deadlines)
+        patience = Patience(self.target.deadlines)
         reply: Reply | None = None
         try:
             reply = await patience.wait(self._exchange(ctx, request, patience))
@@ -97,14 +97,14 @@ class UpstreamHandler:
                 patience.stop()
 
     async def _exchange(self, ctx: RequestContext, request: ChatRequest, patience: Patience) -> Reply:
-        headers = self._headers(ctx, streamed=request.stream)
+        headers = self.headers(ctx, streamed=request.stream)
         if request.layout.surface == "messages" and all(name != _VERSION_HEADER for name, _ in headers):
             headers.append((_VERSION_HEADER, _VERSION))
         response = await self._send("POST", request.layout.path, headers, self._outgoing(request))
         pairs = response.header_pairs
         ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id") or _text(pairs, b"request-id")
         if not 200 <= response.status_code < 300:
-            raise await self._refused(response, patience)
+            raise await self.refused(response, patience)
         decoder = self._decoder(pairs)
         if not request.stream:
             return await self._completed(request.layout, response, decoder, patience)
@@ -114,7 +114,7 @@ class UpstreamHandler:
 
     async def models(self, ctx: RequestContext) -> list[Model]:
         """What the upstream's ``GET /models`` lists."""
-        patience = Patience(self._target.deadlines)
+        patience = Patience(self.target.deadlines)
         try:
             body = await patience.wait(self._list(ctx, patience))
         finally:
@@ -129,16 +129,16 @@ class UpstreamHandler:
         await self._transport.aclose()
 
     async def _list(self, ctx: RequestContext, patience: Patience) -> bytes:
-        response = await self._send("GET", "/models", self._headers(ctx, streamed=False), b"")
+        response = await self._send("GET", "/models", self.headers(ctx, streamed=False), b"")
         if response.status_code != 200:
-            raise await self._refused(response, patience)
+            raise await self.refused(response, patience)
         return await self._read(response, self._decoder(response.header_pairs), patience)
 
     def _decoder(self, pairs: Pairs) -> Decoder:
-        return decoder_for(_text(pairs, b"content-encoding") or "", self._target.max_response_bytes)
+        return decoder_for(_text(pairs, b"content-encoding") or "", self.target.max_response_bytes)
 
     def _outgoing(self, request: ChatRequest) -> bytes:
-        if request.stream and request.layout.usage_on_request and self._target.request_usage:
+        if request.stream and request.layout.usage_on_request and self.target.request_usage:
             options = request.get("stream_options")
             if not (isinstance(options, dict) and "include_usage" in options):
                 options = {**(options if isinstance(options, dict) else {}), "include_usage": True}
@@ -146,7 +146,10 @@ class UpstreamHandler:
         return request.encode()
 
     async def _send(self, method: str, path: str, headers: Pairs, body: bytes) -> Any:
-        request = lean_request(method, self._url(path), headers, body, self._timeout)
+        return await self.send(lean_request(method, self._url(path), headers, body, self.timeout))
+
+    async def send(self, request: httpx.Request) -> Any:
+        """Send a request; its response has ``header_pairs``. Raises what `failure` makes of the transport's errors."""
         try:
             response: Any = await self._transport.handle_async_request(request)
         except (httpx.TransportError, httpx.InvalidURL) as exc:
@@ -158,10 +161,11 @@ class UpstreamHandler:
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = httpx.URL(self._target.base_url.rstrip("/") + path)
+            url = self._urls[path] = httpx.URL(self.target.base_url.rstrip("/") + path)
         return url
 
-    def _headers(self, ctx: RequestContext, *, streamed: bool) -> Pairs:
+    def headers(self, ctx: RequestContext, *, streamed: bool) -> Pairs:
+        """What goes with every request: credentials, identity, trace, and what of the client's is passed on."""
         pairs = [
             *(self._stream_headers if streamed else self._json_headers),
             (b"x-request-id", ctx.request_id.encode()),
@@ -172,7 +176,7 @@ class UpstreamHandler:
         given = ctx.headers
         pairs.append((HOPS_HEADER, _next_hop(given.first(HOPS_HEADER))))
         pairs.extend((name, value) for name in self._forwarded if (value := given.first(name)) is not None)
-        if self._target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
+        if self.target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
             pairs.append((b"authorization", own))
         return pairs
 
@@ -199,7 +203,7 @@ class UpstreamHandler:
             code="upstream_invalid_response",
         )
 
-    async def _refused(self, response: Any, patience: Patience) -> UpstreamStatus:
+    async def refused(self, response: Any, patience: Patience) -> UpstreamStatus:
         """The error that passes on an upstream's own error answer."""
         status = response.status_code
         if status < 400:
@@ -238,7 +242,7 @@ class UpstreamHandler:
                     break
                 patience.alive()
                 size += len(part)
-                if size > self._target.max_response_bytes:
+                if size > self.target.max_response_bytes:
                     raise too_large()
                 parts.append(part)
                 if excerpt_only and size > _EXCERPT:
@@ -251,7 +255,7 @@ class UpstreamHandler:
 
     def failure(self, exc: Exception) -> ApiError:
         """What a transport's exception means to a client."""
-        name = self._target.name
+        name = self.target.name
         if isinstance(exc, httpx.ConnectTimeout | httpx.PoolTimeout):
             return UpstreamTimeout(f"No connection to the upstream '{name}' in time.", code="upstream_connect_timeout")
         if isinstance(exc, httpx.TimeoutException):

@@ -118,16 +118,11 @@ class Run:
 
 
 class BackgroundRuns:
-    """The runs of one application; a `Queue`.
+    """The runs of one application, at most `MOST_RUNS`; a `Queue`."""
 
-    Args:
-        most: of them at the same time; more are refused (503).
-    """
-
-    def __init__(self, gateway: Gateway, stored: StoredResponses, *, most: int = MOST_RUNS) -> None:
+    def __init__(self, gateway: Gateway, stored: StoredResponses) -> None:
         self._gateway = gateway
         self._stored = stored
-        self._most = most
         self._runs: dict[tuple[str, str], Run] = {}
         self._is_closed = False
 
@@ -138,8 +133,8 @@ class BackgroundRuns:
             Overloaded: as many as allowed are running (503 with ``retry-after``).
             ApiError: the store failed (503, code ``session_store_failed``).
         """
-        if self._is_closed or len(self._runs) >= self._most:
-            raise Overloaded(f"Over {self._most} responses are being made in the background; try again soon.")
+        if self._is_closed or len(self._runs) >= MOST_RUNS:
+            raise Overloaded(f"Over {MOST_RUNS} responses are being made in the background; try again soon.")
         queued = msgspec.structs.replace(record, response=_queued(record, body), background=True)
         self._runs[(queued.owner, queued.id)] = Run(queued, body)
         try:

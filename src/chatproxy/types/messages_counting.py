@@ -27,7 +27,7 @@ _decode_summary = msgspec.json.Decoder(_Counted).decode
 
 
 class CountTokensLayout(MessagesLayout):
-    """`Layout` of ``/v1/messages/count_tokens``; it never streams, so that what events ask is answered as messages do."""
+    """`Layout` of ``/v1/messages/count_tokens``; it never streams, and what is asked about events is as on messages."""
 
     surface = "count_tokens"
     path = "/messages/count_tokens"
@@ -50,8 +50,8 @@ class CountTokensLayout(MessagesLayout):
         return []
 
     def own_param(self, name: str) -> str | None:
-        """None for what says how a model writes; any other name as it is."""
-        return None if name in GENERATION else name
+        """None for what says how a model writes, but for ``thinking``, which is counted; any other name as it is."""
+        return None if name in GENERATION and name != "thinking" else name
 
     def tool_calls(self, body: Any) -> list[ToolCall]:
         """None."""

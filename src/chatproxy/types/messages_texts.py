@@ -18,7 +18,7 @@ from chatproxy.types.walk import KINDS, ROLE_KINDS, Place, Rule, objects, place_
 _KINDS: Mapping[str, TextKind | None] = {
     **KINDS,
     "partial_json": "tool_arguments",
-    **dict.fromkeys(("source", "data", "title", "context", "citations", "citation", "cited_text", "document_title")),
+    **dict.fromkeys(("source", "data", "title", "context", "citations", "cited_text", "document_title")),
     **dict.fromkeys(("stdout", "stderr", "lines", "error", "error_message", "tabs", "state_changes")),
     **dict.fromkeys(("tool", "tools", "tool_changes"), "instructions"),
 }
@@ -26,7 +26,8 @@ Item = tuple[str | int, Any]
 
 _FREE = frozenset({"arguments", "input", "output"})
 _DEFINITIONS = frozenset({"tool", "tools", "tool_changes"})
-_PIECES = frozenset({"text", "thinking"})
+_GUARDED = frozenset({"data", "source"})
+_PIECES = ("text", "thinking")
 _TOP = fields_but("system", "tools")
 
 
@@ -48,8 +49,8 @@ def request_texts(body: Any) -> Iterator[Text]:
             yield from _message_texts(messages, index, message, ("messages",), index)
     elif messages is not None:
         yield from _message_texts(body, "messages", messages, (), 0)
-    yield from _walk(_frame(body, (), (("system", body.get("system")),), "instructions", Origin("system")))
-    yield from _tool_texts(body.get("tools"), ("tools",))
+    yield from _texts(body, (), (("system", body.get("system")),), "instructions", Origin("system"))
+    yield from _tool_texts(body.get("tools"), ("tools",), Origin("developer"))
     yield from _compaction_texts(body)
     yield from top_texts(body, _TOP)
 
@@ -60,10 +61,9 @@ def reply_texts(message: Any, path: Path = (), on_replace: Callable[[], None] | 
     if isinstance(content, list):
         for index, block in enumerate(content):
             origin = Origin("assistant", index, on_replace)
-            yield from _walk(_frame(content, (*path, "content"), ((index, block),), "content", origin))
+            yield from _texts(content, (*path, "content"), ((index, block),), "content", origin)
     else:
-        origin = Origin("assistant", 0, on_replace)
-        yield from _walk(_frame(message, path, (("content", content),), "content", origin))
+        yield from _texts(message, path, (("content", content),), "content", Origin("assistant", 0, on_replace))
     yield from _details_texts(message, path, Origin("assistant", 0, on_replace))
 
 
@@ -74,17 +74,20 @@ def event_texts(data: dict[str, Any], on_replace: Callable[[], None]) -> Iterato
     since deltas take its place.
     """
     index = data.get("index")
-    origin = Origin("assistant", index if type(index) is int else 0, on_replace)
+    index = index if type(index) is int else 0
+    piece = Origin("assistant", index, on_replace, (), is_whole=False)
     delta, block, message = data.get("delta"), data.get("content_block"), data.get("message")
     if isinstance(delta, dict):
-        pieces = _known({key: value for key, value in delta.items() if key != "citation"})
-        yield from _walk(_frame(delta, ("delta",), pieces, "content", origin._replace(is_whole=False)))
-        yield from _walk(_frame(delta, ("delta",), (("citation", delta.get("citation")),), "content", origin))
-        yield from _details_texts(delta, ("delta",), origin)
+        yield from _texts(delta, ("delta",), _known(delta), "content", piece)
+        if "citation" in delta or "stop_details" in delta:
+            whole = Origin("assistant", index, on_replace)
+            yield from _texts(delta, ("delta",), (("citation", delta.get("citation")),), "content", whole)
+            yield from _details_texts(delta, ("delta",), whole)
     if isinstance(block, dict):
-        pieces = [(key, block[key]) for key in ("text", "thinking") if key in block]
-        yield from _walk(_frame(block, ("content_block",), pieces, "content", origin._replace(is_whole=False)))
-        yield from _walk(_inside(block, ("content_block",), "content", origin, but=_PIECES))
+        begun = [(key, block[key]) for key in _PIECES if key in block]
+        yield from _texts(block, ("content_block",), begun, "content", piece)
+        whole = Origin("assistant", index, on_replace)
+        yield from _texts(*_inside(block, ("content_block",), "content", whole, but=_PIECES))
     if isinstance(message, dict):
         yield from reply_texts(message, ("message",), on_replace)
 
@@ -92,11 +95,22 @@ def event_texts(data: dict[str, Any], on_replace: Callable[[], None]) -> Iterato
 def _message_texts(holder: Any, key: str | int, message: Any, path: Path, index: int) -> Iterator[Text]:
     """Texts of one message; a bare string is one that a user wrote."""
     if not isinstance(message, dict):
-        return _walk(_frame(holder, path, ((key, message),), "content", Origin("user", index)))
+        return _texts(holder, path, ((key, message),), "content", Origin("user", index))
     role = message.get("role")
     role = role if isinstance(role, str) else "user"
-    kind = ROLE_KINDS.get(role, "content")
-    return _walk(_inside(message, (*path, key), kind, Origin(role, index)))
+    kind, origin = ROLE_KINDS.get(role, "content"), Origin(role, index)
+    if "type" in message or "tool_use_id" in message:
+        return _texts(*_inside(message, (*path, key), kind, origin))
+    return _texts(message, (*path, key), _known(message), kind, origin)
+
+
+def _texts(holder: Any, path: Path, items: Iterable[Item], kind: TextKind, origin: Origin) -> Iterator[Text]:
+    """Texts of a container's items; most are plain strings, for which `_walk` would take twice the time."""
+    for key, value in items:
+        if isinstance(value, str) and key not in _DEFINITIONS:
+            yield Text(holder, (*path, key), _kind(key, kind), origin)
+        elif isinstance(value, dict | list):
+            yield from _walk(_Frame(holder, path, iter(((key, value),)), kind, origin))
 
 
 def _walk(first: _Frame) -> Iterator[Text]:
@@ -104,9 +118,9 @@ def _walk(first: _Frame) -> Iterator[Text]:
     while stack:
         holder, path, items, kind, origin = stack[-1]
         for key, value in items:
-            named = (_KINDS.get(key) if isinstance(key, str) else None) or kind
+            named = _kind(key, kind)
             if key in _DEFINITIONS:
-                yield from _tool_texts(value, (*path, key))
+                yield from _tool_texts(value, (*path, key), origin._replace(role="developer"))
             elif isinstance(value, str):
                 yield Text(holder, (*path, key), named, origin)
             elif key in _FREE and isinstance(value, dict | list):
@@ -118,42 +132,39 @@ def _walk(first: _Frame) -> Iterator[Text]:
             stack.pop()
 
 
-def _frame(holder: Any, path: Path, items: Iterable[Item], kind: TextKind, origin: Origin) -> _Frame:
-    return _Frame(holder, path, iter(items), kind, origin)
+def _kind(key: str | int, kind: TextKind) -> TextKind:
+    return (_KINDS.get(key) if isinstance(key, str) else None) or kind
 
 
-def _inside(value: Any, path: Path, kind: TextKind, origin: Origin, *, but: frozenset[str] = frozenset()) -> _Frame:
+def _inside(value: Any, path: Path, kind: TextKind, origin: Origin, *, but: tuple[str, ...] = ()) -> _Frame:
     """A list, or a block with those of its fields that hold text; what a tool answered is the tool's."""
     if isinstance(value, list):
-        return _frame(value, path, enumerate(value), kind, origin)
+        return _Frame(value, path, iter(enumerate(value)), kind, origin)
     block_type = value.get("type")
     if "tool_use_id" in value or (isinstance(block_type, str) and block_type.endswith("tool_result")):
         kind, origin = "tool_result", origin._replace(role="tool")
-    return _frame(value, path, [item for item in _known(value) if item[0] not in but], kind, origin)
+    known = _known(value)
+    return _Frame(value, path, iter([item for item in known if item[0] not in but] if but else known), kind, origin)
 
 
 def _known(block: dict[str, Any]) -> list[Item]:
-    """The fields that may hold text; encoded data is left out, and addresses but for a search result's, which is shown."""
-    return [
-        (key, value)
-        for key, value in block.items()
-        if key in _KINDS
-        and (key != "data" or _is_plain(block))
-        and (key != "source" or not isinstance(value, str) or block.get("type") == "search_result")
-    ]
+    """The fields that may hold text; not encoded data, and of addresses only a search result's, which models see."""
+    return [item for item in block.items() if item[0] in _KINDS and (item[0] not in _GUARDED or _is_shown(item, block))]
 
 
-def _is_plain(source: dict[str, Any]) -> bool:
-    """Whether the ``data`` of a source is text as it stands."""
-    source_type, media_type = source.get("type"), source.get("media_type")
-    return source_type == "text" or (
-        source_type is None and isinstance(media_type, str) and media_type.startswith("text/")
-    )
+def _is_shown(item: Item, block: dict[str, Any]) -> bool:
+    """Whether a source's ``data`` is text as it stands, or its address is one that a model sees."""
+    key, value = item
+    block_type, media_type = block.get("type"), block.get("media_type")
+    if key == "source":
+        return not isinstance(value, str) or block_type == "search_result"
+    if block_type is None:
+        return isinstance(media_type, str) and media_type.startswith("text/")
+    return block_type == "text"
 
 
-def _tool_texts(tools: Any, path: Path) -> Iterator[Text]:
+def _tool_texts(tools: Any, path: Path, origin: Origin) -> Iterator[Text]:
     """Texts of tool definitions: descriptions, titles and values of schemas, and all of an example of an input."""
-    origin = Origin("developer")
     for place, tool in [(path, tools)] if isinstance(tools, dict) else _containers(tools, path):
         if isinstance(tool, dict) and "input_examples" in tool:
             for item in list(tool.items()):

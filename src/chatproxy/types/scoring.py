@@ -22,7 +22,7 @@ from chatproxy.types.peek import peek
 from chatproxy.types.tally import Tally
 from chatproxy.types.text import Origin, Path, Text
 from chatproxy.types.usage import Usage, usage_of_chat
-from chatproxy.types.walk import KINDS, Place, Rule, field_texts, message_texts, objects, texts_below
+from chatproxy.types.walk import KINDS, Place, Rule, field_texts, objects, texts_below
 
 _FOREIGN = fields_but("input")
 _FOREIGN_TO_RERANK = fields_but("query", "documents")
@@ -131,7 +131,7 @@ class RerankLayout(ScoringLayout):
         yield from entry_texts(body, "query")
         documents = body.get("documents")
         if isinstance(documents, list):
-            for index, document in enumerate(documents):
+            for index in range(len(documents)):
                 yield from _document_texts(documents, index, ("documents",), Origin("user", index))
         elif documents is not None:
             yield from _document_texts(body, "documents", (), Origin("user"))
