@@ -130,6 +130,11 @@ async def test_bad_parameter_is_refused(fields: dict[str, Any], param: str, code
         ),
         pytest.param([USER, {"role": "assistant"}], "messages[1].content", id="assistant-empty"),
         pytest.param([USER, RESULT], "messages[1].tool_call_id", id="orphan-result"),
+        pytest.param(
+            [{"role": "developer", "content": "a"}, USER, {"role": "system", "content": "b"}],
+            "messages[2].role",
+            id="system-and-developer",
+        ),
         pytest.param([USER, CALLING, RESULT, RESULT], "messages[3].tool_call_id", id="second-result"),
         pytest.param([USER, CALLING, USER], "messages[1].tool_calls", id="call-unanswered"),
         pytest.param([USER, CALLING], "messages[1].tool_calls", id="call-unanswered-at-the-end"),
@@ -211,7 +216,7 @@ async def test_every_kind_of_message_is_taken(ask: Ask) -> None:
     body = await ask(
         messages=[
             {"role": "developer", "content": text},
-            {"role": "system", "content": "b"},
+            {"role": "developer", "content": "b"},
             {"role": "user", "content": [*text, IMAGE, {"type": "file", "file": {"file_id": "f"}}], "name": "me"},
             {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
             {"role": "assistant", "refusal": "no"},

@@ -51,7 +51,7 @@ async def execute(
         return await handler.execute(ctx, request)
     route = route_to(surface, spoken)
     if route is None and surface == COUNTING:
-        return estimated_count(request)
+        return estimated_count(ctx, request)
     if route is None:
         raise NotFound(
             f"The model '{request.model[:200]}' cannot be used with the {surface} API.",

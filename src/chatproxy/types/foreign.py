@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chatproxy.types.text import Text
+from chatproxy.types.text import Origin, Text
 from chatproxy.types.walk import Rule, TopField, message_texts, top_texts
 
 _FIELDS = (
@@ -58,5 +58,7 @@ def entry_texts(body: Any, key: str) -> Iterator[Text]:
     if isinstance(value, list):
         for index, entry in enumerate(value):
             yield from message_texts(value, index, entry, (key,), index=index)
-    elif value is not None:
+    elif isinstance(value, str):
+        yield Text(body, (key,), "content", Origin("user"))
+    elif isinstance(value, dict):
         yield from message_texts(body, key, value, (), index=0)

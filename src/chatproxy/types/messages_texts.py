@@ -160,7 +160,7 @@ def _is_shown(item: Item, block: dict[str, Any]) -> bool:
         return not isinstance(value, str) or block_type == "search_result"
     if block_type is None:
         return isinstance(media_type, str) and media_type.startswith("text/")
-    return block_type == "text"
+    return bool(block_type == "text")
 
 
 def _tool_texts(tools: Any, path: Path, origin: Origin) -> Iterator[Text]:

@@ -63,6 +63,8 @@ _AUDIO = frozenset({"response.audio", "response.output_audio"})
 def event_texts(data: Any, on_replace: Callable[[], None]) -> Iterator[Text]:
     """Texts of an event."""
     kind_of_event = data.get("type")
+    if kind_of_event == "error":  # its ``code`` is no program
+        return
     stem = kind_of_event.rpartition(".")[0] if isinstance(kind_of_event, str) else ""
     said = _NAMES.get(stem) or _Said("reasoning" if "reasoning" in stem else "content", stem, "content_index")
     index = data.get("output_index")

@@ -30,6 +30,7 @@ _HOSTED: Mapping[str, _Field] = {
     "code": _Field("tool_arguments"),
     "queries": _Field("tool_arguments"),
     "action": _Field("tool_arguments", _ACTION),
+    "actions": _Field("tool_arguments", _ACTION),
     "operation": _Field("tool_arguments", ("diff",)),
     "revised_prompt": _Field("tool_arguments"),
     "reason": _Field("content"),

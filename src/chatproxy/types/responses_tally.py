@@ -71,7 +71,6 @@ class ResponsesTally:
     def _take(self, event: dict[str, Any]) -> None:
         """Look at an event that ends the stream or has an unusual shape."""
         kind, number = event.get("type"), event.get("sequence_number")
-        self.sequence_number = number if type(number) is int else self.sequence_number + 1
         if kind == _TEXT and isinstance(event.get("delta"), str):
             self.characters += len(event["delta"])
         if isinstance(kind, str) and kind in _ENDS:
@@ -80,6 +79,8 @@ class ResponsesTally:
             error = event.get("error")
             plain = {key: event.get(key) for key in ("message", "code")}
             raise stream_error(error if isinstance(error, dict | str) else plain)
+        # an event that failed does not count: the one that takes its place has its number
+        self.sequence_number = number if type(number) is int else self.sequence_number + 1
 
     def _end(self, kind: str, event: dict[str, Any]) -> None:
         self.usage = usage_of_response(event) or self.usage

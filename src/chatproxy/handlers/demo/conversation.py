@@ -61,6 +61,7 @@ class _Reader:
         self.tokens = 0
         self.open_calls: dict[str, str] = {}  # id to name, of calls that no tool message answered yet
         self.open_at = ""
+        self.instructing_role = ""
 
     def read(self, message: dict[str, Any], at: str) -> None:
         role = want_one_of(message["role"], _ROLES, f"{at}.role") if "role" in message else None
@@ -85,6 +86,15 @@ class _Reader:
             )
 
     def _instructions(self, message: dict[str, Any], at: str) -> None:
+        role = message["role"]
+        self.instructing_role = self.instructing_role or role
+        if role != self.instructing_role:
+            raise InvalidRequest(
+                f"A conversation has 'system' or 'developer' messages, not both; the first here is '"
+                f"{self.instructing_role}'.",
+                code="invalid_value",
+                param=f"{at}.role",
+            )
         text, _ = self._content(message, at)
         self.instructions = self.instructions or text
 
