@@ -15,12 +15,14 @@ NAMED = sorted(set(re.findall(r"`([\w/]+\.py): ([\w.]+)`", prose(PAGE).replace("
 
 
 def defined(path: str) -> set[str]:
-    """Classes, their methods (also inherited in the same file) and functions of a module."""
+    """Classes, their methods (also inherited in the same file), functions and annotated constants of a module."""
     tree = ast.parse((SOURCE / path).read_text(encoding="utf-8"))
     found: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
         elif isinstance(node, ast.ClassDef):
             methods = [item for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)]
             found |= {node.name, *(f"{node.name}.{method.name}" for method in methods)}
