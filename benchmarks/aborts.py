@@ -13,7 +13,8 @@ import sys
 import msgspec
 import uvloop
 
-from benchmarks.http1 import Answer, Connection, connect, render_chat
+from benchmarks.http1 import Answer, Connection, connect
+from benchmarks.payloads import render_request
 
 _FIRST_BYTE_LIMIT_S = 10
 _SLOW_MODEL = "mock-1000ms-10"
@@ -43,8 +44,8 @@ class Aborter:
         self._plan = plan
         self._left: collections.Counter[str] = collections.Counter()
         self._errors: collections.Counter[str] = collections.Counter()
-        self._stream = render_chat(plan.url, model=_SLOW_MODEL, stream=True, headers=plan.headers)
-        self._json = render_chat(plan.url, model=_SLOW_MODEL, stream=False, headers=plan.headers)
+        self._stream = render_request(plan.url, model=_SLOW_MODEL, stream=True, headers=plan.headers)
+        self._json = render_request(plan.url, model=_SLOW_MODEL, stream=False, headers=plan.headers)
 
     async def run(self) -> AbortResult:
         """Run all cycles, ``in_flight`` at a time."""

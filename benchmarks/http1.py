@@ -117,23 +117,3 @@ async def connect(url: str) -> Connection:
         Connection, parts.hostname or "127.0.0.1", parts.port or 80
     )
     return connection
-
-
-def render_chat(
-    url: str, *, model: str, stream: bool, prompt_bytes: int = 400, headers: dict[str, str] | None = None
-) -> bytes:
-    """Render a whole chat request, head and body."""
-    parts = urlsplit(url)
-    messages = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": "p" * prompt_bytes}]
-    fields = {"model": model, "messages": messages, "temperature": 0.5}
-    body = msgspec.json.encode({**fields, "stream": True} if stream else fields)
-    head = {
-        "host": parts.netloc,
-        "content-type": "application/json",
-        "accept": "*/*",
-        "authorization": "Bearer sk-bench",
-        **(headers or {}),
-        "content-length": str(len(body)),
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-    return f"POST {parts.path} HTTP/1.1\r\n{lines}\r\n".encode() + body

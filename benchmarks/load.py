@@ -16,7 +16,9 @@ import msgspec
 import uvloop
 
 from benchmarks import proc
-from benchmarks.http1 import Answer, Connection, ExchangeError, connect, render_chat
+from benchmarks.http1 import Answer, Connection, ExchangeError, connect
+from benchmarks.payloads import render_request
+from benchmarks.readers import Reader, reader
 
 _WATCH_INTERVAL_S = 0.25
 _GIVE_UP_AFTER = 200
@@ -24,13 +26,20 @@ _GIVE_UP_AFTER = 200
 
 
 class Plan(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What to send. ``reference_url`` answers what a correct body is; ``pid`` roots the measured process tree."""
+    """What to send. ``reference_url`` answers what a correct body is; ``pid`` roots the measured process tree.
+
+    ``fields`` are added to each body. ``upstream_events`` is how many events a stream has at the upstream, to count by
+    where the client's are others.
+    """
 
     url: str
     requests: int
     in_flight: int = 1
+    surface: str = "chat"
     model: str = "mock"
     stream: bool = False
+    fields: dict[str, Any] = {}
+    upstream_events: int | None = None
     rate_per_s: float = 0
     ramp_s: float = 0
     warmup: int = 0
@@ -73,9 +82,10 @@ class Result(msgspec.Struct, kw_only=True):
 class Tally:
     """What a run saw, added up. Bodies unlike the reference are judged after the run, off the clock."""
 
-    def __init__(self, reference: bytes | None, *, stream: bool) -> None:
+    def __init__(self, reference: bytes | None, *, stream: bool, surface: str = "chat") -> None:
         self._reference = reference
         self._is_stream = stream
+        self._read: Reader = reader(surface, stream=stream)
         self._unlike: list[bytes] = []
         self.latency_s: list[float] = []
         self.ttft_s: list[float] = []
@@ -97,13 +107,12 @@ class Tally:
             self._unlike.append(answer.body)
 
     def same_text(self) -> int:
-        """Count the bodies whose bytes differ from the reference's and whose text does not."""
-        read = _text_of_stream if self._is_stream else _text_of_completion
-        wanted = read(self._reference or b"")
-        return sum(read(body) == wanted for body in self._unlike)
+        """Count the bodies whose bytes differ from the reference's and that say the same (see ``readers``)."""
+        wanted = self._read(self._reference or b"")
+        return sum(self._read(body) == wanted for body in self._unlike)
 
     def wrong(self) -> int:
-        """Count the bodies whose text is not the reference's."""
+        """Count the bodies that do not say what the reference says."""
         return len(self._unlike) - self.same_text()
 
 
@@ -113,7 +122,9 @@ class Load:
     def __init__(self, plan: Plan, url: str, tally: Tally) -> None:
         self._plan = plan
         self._url = url
-        self._payload = render_chat(url, model=plan.model, stream=plan.stream, headers=plan.headers)
+        self._payload = render_request(
+            url, surface=plan.surface, model=plan.model, stream=plan.stream, fields=plan.fields, headers=plan.headers
+        )
         self._idle: list[Connection] = []
         self._in_flight = 0
         self.tally = tally
@@ -188,9 +199,9 @@ async def measure(plan: Plan) -> Result:
         RuntimeError: the reference did not answer.
     """
     reference = await _reference(plan)
-    load = Load(plan, plan.url, Tally(reference, stream=plan.stream))
+    load = Load(plan, plan.url, _tally(plan, reference))
     await load.closed_loop(plan.warmup, 0)
-    load.tally = Tally(reference, stream=plan.stream)
+    load.tally = _tally(plan, reference)
     load.peak_in_flight = 0
     watch = Watch(plan.pid)
     begin_s, client_s, cpu_s = time.perf_counter(), time.process_time(), proc.cpu_s(plan.pid or 0)
@@ -198,7 +209,7 @@ async def measure(plan: Plan) -> Result:
     cpu_s = proc.cpu_s(plan.pid or 0) - cpu_s
     wall_s, client_s = time.perf_counter() - begin_s, time.process_time() - client_s
     load.close()
-    result = _result(load, wall_s, client_s)
+    result = _result(load, plan, wall_s, client_s)
     if plan.pid:
         result.cpu_s = round(cpu_s, 4)
         result.cpu_us_per_request = round(cpu_s / max(result.ok, 1) * 1e6, 2)
@@ -229,7 +240,7 @@ class Watch:
 async def _reference(plan: Plan) -> bytes | None:
     if plan.reference_url is None:
         return None
-    load = Load(plan, plan.reference_url, Tally(None, stream=plan.stream))
+    load = Load(plan, plan.reference_url, _tally(plan, None))
     answer = await load.once()
     load.close()
     if answer is None or answer.status != 200:
@@ -237,15 +248,19 @@ async def _reference(plan: Plan) -> bytes | None:
     return answer.body
 
 
-def _result(load: Load, wall_s: float, client_s: float) -> Result:
-    tally = load.tally
+def _tally(plan: Plan, reference: bytes | None) -> Tally:
+    return Tally(reference, stream=plan.stream, surface=plan.surface)
+
+
+def _result(load: Load, plan: Plan, wall_s: float, client_s: float) -> Result:
+    tally, ok = load.tally, len(load.tally.latency_s)
     return Result(
-        ok=len(tally.latency_s),
+        ok=ok,
         errors=dict(tally.errors),
         exact=tally.exact,
         same_text=tally.same_text(),
         wrong=tally.wrong(),
-        events=tally.events,
+        events=tally.events if plan.upstream_events is None else ok * plan.upstream_events,
         wall_s=round(wall_s, 3),
         client_cpu_share=round(client_s / wall_s, 2),
         peak_in_flight=load.peak_in_flight,
@@ -263,31 +278,6 @@ def _percentiles(seconds: list[float]) -> Percentiles | None:
         return round(ranked[min(len(ranked) - 1, int(len(ranked) * share))] * 1000, 3)
 
     return Percentiles(at(0.5), at(0.95), at(0.99), at(1))
-
-
-def _text_of_stream(stream: bytes) -> tuple[str, bool] | None:
-    """Return a stream's joined content and whether it ended with ``[DONE]``; None if it cannot be read."""
-    text: list[str] = []
-    done = False
-    for line in stream.splitlines():
-        data = line.removeprefix(b"data:").strip()
-        if data == b"[DONE]":
-            done = True
-        elif data and line.startswith(b"data:"):
-            try:
-                choices = msgspec.json.decode(data).get("choices") or []
-            except (msgspec.DecodeError, AttributeError):
-                return None
-            text += [choice.get("delta", {}).get("content") or "" for choice in choices]
-    return "".join(text), done
-
-
-def _text_of_completion(body: bytes) -> object:
-    """Return the first choice's text of a buffered reply; None if there is none."""
-    try:
-        return msgspec.json.decode(body)["choices"][0]["message"]["content"]
-    except (msgspec.DecodeError, LookupError, TypeError):
-        return None
 
 
 def main() -> None:

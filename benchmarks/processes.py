@@ -19,6 +19,7 @@ import msgspec
 
 from benchmarks import proc
 from benchmarks.load import Plan, Result
+from benchmarks.payloads import surface_url
 from benchmarks.targets import Target
 
 TARGET_CORE = 1
@@ -43,12 +44,7 @@ class Running(msgspec.Struct):
     @property
     def url(self) -> str:
         """The chat endpoint."""
-        return chat_url(self.target.port)
-
-
-def chat_url(port: int) -> str:
-    """Return the chat endpoint on a loopback port."""
-    return f"http://127.0.0.1:{port}/v1/chat/completions"
+        return surface_url(self.target.port)
 
 
 def raise_descriptor_limit() -> None:

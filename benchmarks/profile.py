@@ -1,9 +1,10 @@
 """Where the gateway's CPU goes: samples under load, time per function in µs per unit.
 
-``python -m benchmarks.profile --series json`` (or ``stream``) samples Python functions with py-spy (PyPI);
-``--native`` samples C functions and the kernel with perf (Linux, may need root).
-A unit is a request (json) or an event (stream). Samplers slow the process a little: what they give is shares, and the
-µs are shares of the cost measured in an unsampled run just before.
+``python -m benchmarks.profile --series json`` (``stream``, or ``--case "messages, translated, json"``) samples Python
+functions with py-spy (PyPI); ``--native`` samples C functions and the kernel with perf (Linux, may need root).
+A unit is a request where answers are buffered, an event of the stream else (of the upstream's in a case). Samplers slow
+the process a little: what they give is shares, and the µs are shares of the cost measured in an unsampled run just
+before.
 """
 
 import argparse
@@ -14,10 +15,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from benchmarks import proc, processes, targets
+from benchmarks.cases import CASES, Case
 from benchmarks.environments import MissingToolError
 from benchmarks.processes import Running
 from benchmarks.series import Bench, Record
@@ -29,23 +32,31 @@ _THREAD_ROOTS = {"Thread._bootstrap", "_bootstrap"}
 _LOOP = "Runner.run "
 _PERF_ROW = re.compile(r"\s*([\d.]+)%\s*;\s*([^;]*?)\s*;\s*(?:\[.\]\s*)?(.*?)\s*$")
 
+_CASES: dict[str, Case] = {case.name: case for case in CASES}
+
 Stack = tuple[str, ...]
+Run = Callable[[Running], Record]
 
 
-def profile(bench: Bench, name: str, series: str, *, native: bool) -> tuple[float, dict[Stack, float]]:
+def profile(
+    bench: Bench, name: str, run: Run, *, native: bool, build: targets.Builder | None = None
+) -> tuple[float, dict[Stack, float]]:
     """Run one series three times: to warm up, to measure, to sample.
+
+    Args:
+        build: what configures the target; None for the usual.
 
     Returns:
         CPU in µs per unit without the sampler, and the weight of each stack, outermost function first; a native stack
         is a library and one of its symbols.
     """
-    with bench.started(name) as state, tempfile.TemporaryDirectory() as folder:
-        _run_series(bench, state, series)
-        cost_us = _cost_us(_run_series(bench, state, series), series)
+    with bench.started(name, build) as state, tempfile.TemporaryDirectory() as folder:
+        run(state)
+        cost_us = _cost_us(run(state))
         output = Path(folder) / "samples"
         command = _perf(state.pid, output) if native else _py_spy(state.pid, output)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sampler:
-            _run_series(bench, state, series)
+            run(state)
             sampler.send_signal(signal.SIGINT)  # both samplers then write what they have
             _, complaint = sampler.communicate(timeout=_STOP_LIMIT_S)
         if not output.exists():
@@ -53,15 +64,10 @@ def profile(bench: Bench, name: str, series: str, *, native: bool) -> tuple[floa
         return cost_us, _read_perf(output) if native else _read_py_spy(output.read_text().splitlines())
 
 
-def _run_series(bench: Bench, state: Running, series: str) -> Record:
-    return bench.json(state, _IN_FLIGHT, 0) if series == "json" else bench.stream(state, 0)
-
-
-def _cost_us(record: Record, series: str) -> float:
+def _cost_us(record: Record) -> float:
     if record.result is None:
         raise RuntimeError(record.failure)
-    cost = record.result.cpu_us_per_request if series == "json" else record.result.cpu_us_per_event
-    return cost or 0.0
+    return record.result.cpu_us_per_event or record.result.cpu_us_per_request or 0.0
 
 
 def _py_spy(pid: int, output: Path) -> list[str]:
@@ -130,14 +136,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Sample a target under load.")
     parser.add_argument("--target", default="chatproxy", choices=list(targets.BUILDERS))
     parser.add_argument("--series", default="json", choices=("json", "stream"))
+    parser.add_argument("--case", choices=list(_CASES), help="one of the series surfaces, in place of --series")
     parser.add_argument("--native", action="store_true", help="sample C functions and the kernel, with perf")
     parser.add_argument("--top", type=int, default=40)
     parser.add_argument("--scale", type=float, default=1.0, help="size of a run; 1 is that of benchmarks.run")
     options = parser.parse_args()
     with processes.upstream() as upstream_port:
         bench = Bench(upstream_port, scale=options.scale)
-        cost_us, stacks = profile(bench, options.target, options.series, native=options.native)
+        if options.case is None:
+            found = profile(bench, options.target, _series(bench, options.series), native=options.native)
+        else:
+            run = partial(bench.case, case=_CASES[options.case], number=0)
+            found = profile(bench, "chatproxy", run, native=options.native, build=targets.surfaces_gateway)
+    cost_us, stacks = found
     print(table(stacks, cost_us, options.top))
+
+
+def _series(bench: Bench, series: str) -> Run:
+    return partial(bench.json, in_flight=_IN_FLIGHT, number=0) if series == "json" else partial(bench.stream, number=0)
 
 
 if __name__ == "__main__":

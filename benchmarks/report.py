@@ -1,68 +1,19 @@
-"""The table: medians over the rounds, ratios to the yardsticks, goals met or missed.
+"""The tables: medians over the rounds, ratios to the yardsticks, goals met or missed.
 
 Rule: reads records, writes Markdown; starts nothing.
 """
 
-import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
+from benchmarks import report_surfaces
 from benchmarks.load import Result
+from benchmarks.records import Getter, Goal, Records, ratio, row
 from benchmarks.series import DIRECT, HELD_STREAMS, STREAMS, Record
 
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 _OURS = "chatproxy"
-Getter = Callable[[Result], float | None]
-
-
-class Goal(msgspec.Struct, frozen=True):
-    """One line of the table of goals. ``measured`` is None where the runs to compare are missing."""
-
-    subject: str
-    limit: float
-    measured: float | None
-    unit: str = ""
-    at_least: bool = False
-
-    def row(self) -> str:
-        """Render as a Markdown table row."""
-        wanted = f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}" if self.limit else "0"
-        if self.measured is None:
-            return f"| {self.subject} | {wanted} | not measured | |"
-        met = self.measured >= self.limit if self.at_least else self.measured <= self.limit
-        return f"| {self.subject} | {wanted} | {_shown(self.measured)}{self.unit} | {'yes' if met else '**no**'} |"
-
-
-class Records:
-    """Access to the medians of a run's records."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._records = records
-
-    def all(self, series: str, target: str, size: int | None = None) -> list[Record]:
-        """Return every round of one measurement."""
-        return [r for r in self._records if (r.series, r.target) == (series, target) and size in (None, r.size)]
-
-    def median(self, series: str, target: str, size: int | None, get: Getter) -> float | None:
-        """Return the median over the rounds; None if there is none or any of them failed."""
-        found = [get(r.result) for r in self.all(series, target, size) if r.result and r.result.ok]
-        return _median(found)
-
-    def worst(self, series: str, target: str, size: int | None, get: Getter) -> float | None:
-        """Return the highest of the rounds; None if there is none."""
-        found = [get(r.result) for r in self.all(series, target, size) if r.result]
-        return max((value for value in found if value is not None), default=None)
-
-    def value(self, series: str, target: str, name: str) -> float | None:
-        """Return the median of a named value."""
-        return _median([r.values.get(name) for r in self.all(series, target) if r.values])
-
-    def failures(self) -> list[Record]:
-        """Return the records of runs that did not happen."""
-        return [r for r in self._records if r.failure]
 
 
 def _latency(quantile: Literal["p50", "p99"]) -> Getter:
@@ -91,7 +42,13 @@ def _errors(result: Result) -> float:
 
 def goals(records: Records) -> list[Goal]:
     """Compare the gateway with every goal of speed and size."""
-    return [*_json_goals(records), *_stream_goals(records), *_hold_goals(records), *_process_goals(records)]
+    return [
+        *_json_goals(records),
+        *_stream_goals(records),
+        *report_surfaces.goals(records),
+        *_hold_goals(records),
+        *_process_goals(records),
+    ]
 
 
 def _json_goals(records: Records) -> list[Goal]:
@@ -101,10 +58,10 @@ def _json_goals(records: Records) -> list[Goal]:
     subject = "JSON, 64 in flight: CPU per request"
     spread = records.median("json", _OURS, 64, _p99_to_p50)
     return [
-        Goal(f"{subject} / nginx", 7.5, _ratio(cost(_OURS), cost("nginx"))),
-        Goal(f"{subject}, LiteLLM / ours", 60, _ratio(cost("litellm"), cost(_OURS)), at_least=True),
-        Goal(f"{subject}, Portkey / ours", 6, _ratio(cost("portkey"), cost(_OURS)), at_least=True),
-        Goal("JSON: CPU per request at 256 / at 16 in flight", 1.10, _ratio(cost(_OURS, 256), cost(_OURS, 16))),
+        Goal(f"{subject} / nginx", 7.5, ratio(cost(_OURS), cost("nginx"))),
+        Goal(f"{subject}, LiteLLM / ours", 60, ratio(cost("litellm"), cost(_OURS)), at_least=True),
+        Goal(f"{subject}, Portkey / ours", 6, ratio(cost("portkey"), cost(_OURS)), at_least=True),
+        Goal("JSON: CPU per request at 256 / at 16 in flight", 1.10, ratio(cost(_OURS, 256), cost(_OURS, 16))),
         Goal("JSON, 64 in flight: p99 / p50", 2, spread),
         Goal("JSON: bodies that differ from the upstream's", 0, _inexact(records, "json")),
     ]
@@ -121,8 +78,8 @@ def _stream_goals(records: Records) -> list[Goal]:
     ours, direct = first_byte(_OURS), first_byte(DIRECT)
     added = None if ours is None or direct is None else ours - direct
     return [
-        Goal(f"{subject}: CPU per event / nginx", 2.7, _ratio(cost(_OURS), cost("nginx"))),
-        Goal(f"{subject}: CPU per event, LiteLLM / ours", 22, _ratio(cost("litellm"), cost(_OURS)), at_least=True),
+        Goal(f"{subject}: CPU per event / nginx", 2.7, ratio(cost(_OURS), cost("nginx"))),
+        Goal(f"{subject}: CPU per event, LiteLLM / ours", 22, ratio(cost("litellm"), cost(_OURS)), at_least=True),
         Goal(f"{subject}: added time to first byte, p99", 1.5, added, " ms"),
         Goal(f"{subject}: bodies that differ from the upstream's", 0, _inexact(records, "stream")),
     ]
@@ -142,7 +99,7 @@ def _hold_goals(records: Records) -> list[Goal]:
             records.worst("hold", _OURS, many, _errors),
         ),
         Goal(f"{subject}: memory each", 30, records.median("hold", _OURS, many, _rss_each), " KiB"),
-        Goal(f"{subject}: CPU per stream / at {few}", 1.10, _ratio(cost(many), cost(few))),
+        Goal(f"{subject}: CPU per stream / at {few}", 1.10, ratio(cost(many), cost(few))),
     ]
 
 
@@ -183,18 +140,19 @@ _COLUMNS: tuple[tuple[str, str, int | None, Getter], ...] = (
 
 
 def render(records: Sequence[Record], machine: str) -> str:
-    """Render both tables and what failed."""
+    """Render the tables and what failed."""
     table = Records(records)
     lines = [machine, "", "| Goal | Wanted | Measured | Met |", "| --- | --- | --- | --- |"]
     lines += [goal.row() for goal in goals(table)]
     names = list(dict.fromkeys(r.target for r in records))
     lines += ["", "| Median | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
     for title, series, size, get in _COLUMNS:
-        lines.append(_row(title, [table.median(series, name, size, get) for name in names]))
+        lines.append(row(title, [table.median(series, name, size, get) for name in names]))
     for title, key, factor in (("Start: CPU s", "start_cpu_s", 1.0), ("Idle memory MiB", "idle_rss_kib", 1 / 1024)):
         cells = [table.value("start", name, key) for name in names]
-        lines.append(_row(title, [cell and cell * factor for cell in cells]))
-    lines += [""] + [f"- {r.series}, {r.target}, {r.size}: failed: {_one_line(r.failure)}" for r in table.failures()]
+        lines.append(row(title, [cell and cell * factor for cell in cells]))
+    lines += ["", *report_surfaces.table(table)]
+    lines += ["", *(f"- {_what(r)}: failed: {_one_line(r.failure)}" for r in table.failures())]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -217,24 +175,8 @@ def _inexact(records: Records, series: str) -> float | None:
     return sum(result.ok - result.exact for result in results) if results else None
 
 
-def _ratio(ours: float | None, theirs: float | None) -> float | None:
-    return ours / theirs if ours is not None and theirs else None
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
-
-
-def _row(title: str, cells: Sequence[float | None]) -> str:
-    return f"| {title} | " + " | ".join("" if cell is None else _shown(cell) for cell in cells) + " |"
-
-
-def _shown(value: float) -> str:
-    """Render with three significant digits, whole numbers as such."""
-    if value >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+def _what(record: Record) -> str:
+    return ", ".join(filter(None, (record.series, record.target, record.case, str(record.size or ""))))
 
 
 def _one_line(text: str | None) -> str:

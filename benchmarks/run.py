@@ -21,7 +21,7 @@ from benchmarks.processes import Running
 from benchmarks.series import HELD_STREAMS, JSON_IN_FLIGHT, Bench, Record
 
 _HERE = Path(__file__).resolve().parent
-_SERIES = ("json", "stream", "open", "hold", "aborts", "install")
+_SERIES = ("json", "stream", "open", "surfaces", "hold", "aborts", "install")
 _HELD_ONCE = ("litellm", "portkey")
 """Targets whose held streams are measured in the first round only: no goal refers to them."""
 
@@ -57,6 +57,8 @@ def measure(journal: Journal, *, names: Sequence[str], series: Sequence[str], ro
         bench = Bench(upstream_port, scale=scale)
         if {"json", "stream", "open"} & set(series):
             _take_turns(journal, bench, names, series, rounds)
+        if "surfaces" in series and "chatproxy" in names:
+            journal.attempt("surfaces", "chatproxy", partial(bench.surfaces, rounds))
         for number in range(rounds):
             for name in names if "hold" in series else ():
                 if number == 0 or name not in _HELD_ONCE:

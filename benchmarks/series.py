@@ -7,16 +7,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from benchmarks import proc, processes, targets
 from benchmarks.aborts import AbortPlan
+from benchmarks.cases import CASES, Case
 from benchmarks.load import Plan, Result
+from benchmarks.payloads import surface_url
 from benchmarks.processes import Running
+from benchmarks.upstream_scripts import events_sent
 
 DIRECT = "direct"
 """The pseudo target: no proxy at all, the baseline of latencies."""
@@ -24,6 +28,7 @@ DIRECT = "direct"
 JSON_IN_FLIGHT = (16, 64, 256)
 STREAMS = 64
 HELD_STREAMS = (500, 2000)
+CASE_IN_FLIGHT = 64
 ABORT_CYCLES = 10_000
 _STREAM_MODEL = "mock-10ms-100"
 _SLOW_MODEL = "mock-1000ms-10"
@@ -39,13 +44,20 @@ _STREAM_COUNT = {"nginx": 768, "chatproxy": 512, "portkey": 320, "litellm": 128,
 _OPEN_RATE_PER_S = {"litellm": 40.0}
 _USUAL_OPEN_RATE_PER_S = 400.0
 _OPEN_S = 5
+_CASE_REQUESTS = 8_000
+_CASE_STREAMS = 256
+_CASE_WARM_UP = 300
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One run of one series against one target; ``size`` is requests in flight, streams or cycles."""
+    """One run of one series against one target; ``size`` is requests in flight, streams or cycles.
+
+    ``case`` is set in the series ``surfaces`` only.
+    """
 
     series: str
     target: str
+    case: str = ""
     size: int = 0
     round: int = 0
     result: Result | None = None
@@ -61,15 +73,11 @@ class Bench:
         self._scale = scale
 
     @contextmanager
-    def started(self, name: str, plugins: tuple[str, ...] | None = None) -> Iterator[Running]:
+    def started(self, name: str, build: targets.Builder | None = None) -> Iterator[Running]:
         """Start a target on a fresh port, with its files in a folder of its own."""
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
-            port = processes.free_port()
-            if plugins is None:
-                target = targets.BUILDERS[name](Path(folder), port, self._upstream_port)
-            else:
-                target = targets.gateway_with(plugins, Path(folder), port, self._upstream_port)
-            with processes.running(target) as state:
+            build = build or targets.BUILDERS[name]
+            with processes.running(build(Path(folder), processes.free_port(), self._upstream_port)) as state:
                 yield state
 
     def start_up(self, state: Running, number: int) -> Record:
@@ -102,6 +110,38 @@ class Bench:
         )
         return self._record("stream", name, STREAMS, number, plan)
 
+    def surfaces(self, rounds: int, cases: Sequence[Case] = CASES) -> Iterator[Record]:
+        """Run the cases in turns, all in one process of the gateway."""
+        with self.started("chatproxy", targets.surfaces_gateway) as state:
+            for case in cases:
+                processes.run_load(self._case_plan(state, case, _CASE_WARM_UP))
+            for number in range(rounds):
+                for case in cases:
+                    yield self.case(state, case, number)
+
+    def case(self, state: Running, case: Case, number: int) -> Record:
+        """Run one case: 64 in flight, or 64 streams with 10 ms between events."""
+        count = max(self._scaled(_CASE_STREAMS if case.stream else _CASE_REQUESTS), CASE_IN_FLIGHT * 2)
+        record = self._record("surfaces", "chatproxy", CASE_IN_FLIGHT, number, self._case_plan(state, case, count))
+        record.case = case.name
+        return record
+
+    def _case_plan(self, state: Running, case: Case, requests: int) -> Plan:
+        return self._plan(
+            state,
+            url=surface_url(state.target.port, case.surface),
+            reference_url=surface_url(self._upstream_port, case.surface),
+            surface=case.surface,
+            model=case.model,
+            stream=case.stream,
+            fields=case.fields,
+            upstream_events=upstream_events(case) if case.stream else None,
+            requests=requests,
+            in_flight=CASE_IN_FLIGHT,
+            warmup=CASE_IN_FLIGHT,
+            ramp_s=1 if case.stream else 0,
+        )
+
     def open_loop(self, state: Running | None, number: int) -> Record:
         """Run buffered exchanges at a fixed rate below saturation, for honest tail latencies."""
         name = state.target.name if state else DIRECT
@@ -123,9 +163,9 @@ class Bench:
     def aborts(self, name: str) -> Iterator[Record]:
         """Let clients leave at every moment, then count what the process still holds."""
         counts_tasks = name == "chatproxy"
-        plugins = (*targets.NOOP_PLUGINS, targets.TASK_COUNTER) if counts_tasks else None
+        plugins = (*targets.NOOP_PLUGINS, targets.TASK_COUNTER)
         cycles = self._scaled(ABORT_CYCLES)
-        with self.started(name, plugins) as state:
+        with self.started(name, partial(targets.gateway_with, plugins) if counts_tasks else None) as state:
             _run_aborts(AbortPlan(url=state.url, cycles=_WARM_UP_ABORTS, headers=state.target.headers))
             time.sleep(_LAZY_S)  # what opens once and for all (a log, say) has opened
             before = self._held(state, counts_tasks=counts_tasks)
@@ -162,7 +202,7 @@ class Bench:
         return held | (processes.get_json(state.target.port, targets.TASKS_PATH) if counts_tasks else {})
 
     def _plan(self, state: Running | None, *, requests: int, in_flight: int, **more: object) -> Plan:
-        direct = processes.chat_url(self._upstream_port)
+        direct = surface_url(self._upstream_port)
         fields = {
             "url": state.url if state else direct,
             "reference_url": direct,
@@ -182,6 +222,11 @@ class Bench:
 
     def _scaled(self, count: float) -> int:
         return max(1, int(count * self._scale))
+
+
+def upstream_events(case: Case) -> int:
+    """How many events the upstream sends in each stream of a case; chat's where the surface is translated."""
+    return events_sent(case.surface if case.way == "native" else "chat", case.model)
 
 
 def _run_aborts(plan: AbortPlan) -> dict[str, dict[str, int]]:

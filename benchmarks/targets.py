@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import environments
+from benchmarks.cases import CASES
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 MODELS = ("mock", "mock-10ms-100", "mock-1000ms-10")
-"""Model names the series ask for; see ``benchmarks.upstream`` for what each makes the upstream do."""
+"""Model names the series ask for; see ``benchmarks.upstream_scripts`` for what each makes the upstream do."""
 
 _NGINX = """\
 daemon off;
@@ -68,7 +69,19 @@ upstream_api_key = "sk-bench"
 [plugins]
 load = [{plugins}]
 """
+_SURFACES = """\
+
+[upstreams.native]
+base_url = "http://127.0.0.1:{upstream_port}/v1"
+api_key = "sk-bench"
+surfaces = ["chat", "responses", "messages", "completions"]
+
+[models]
+{models}
+"""
 NOOP_PLUGINS = tuple(f"benchmarks.noop_plugins:{name}" for name in ("first", "second", "third"))
+_CONFIG = "chatproxy.toml"
+_UPSTREAMS = {"native": "native", "translated": "default"}
 TASK_COUNTER = "benchmarks.noop_plugins:tasks"
 TASKS_PATH = "/plugins/tasks/live"
 
@@ -140,9 +153,18 @@ def chatproxy(folder: Path, port: int, upstream_port: int) -> Target:
     return gateway_with(NOOP_PLUGINS, folder, port, upstream_port)
 
 
+def surfaces_gateway(folder: Path, port: int, upstream_port: int) -> Target:
+    """Configure this gateway with one upstream that speaks chat only and one that speaks all surfaces."""
+    target = chatproxy(folder, port, upstream_port)
+    models = [f'"{case.model}" = {{ upstream = "{_UPSTREAMS[case.way]}" }}' for case in CASES]
+    with (folder / _CONFIG).open("a") as config:
+        config.write(_SURFACES.format(upstream_port=upstream_port, models="\n".join(dict.fromkeys(models))))
+    return target
+
+
 def gateway_with(plugins: tuple[str, ...], folder: Path, port: int, upstream_port: int) -> Target:
     """Configure this gateway with the named plugin objects (``module:object``)."""
-    config = folder / "chatproxy.toml"
+    config = folder / _CONFIG
     config.touch(mode=0o600)  # it holds a key, and the gateway warns about files that others can read
     quoted = ", ".join(f'"{plugin}"' for plugin in plugins)
     config.write_text(_GATEWAY.format(upstream_port=upstream_port, plugins=quoted))

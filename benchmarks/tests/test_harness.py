@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from benchmarks import report
 from benchmarks.aborts import Aborter, AbortPlan
-from benchmarks.http1 import connect, render_chat
+from benchmarks.http1 import connect
 from benchmarks.load import Plan, Result, Tally, measure
+from benchmarks.payloads import render_request
 from benchmarks.series import Record
 from benchmarks.upstream import Stats, UpstreamProtocol
 
@@ -59,8 +60,8 @@ async def test_open_loop_sends_every_request() -> None:
 async def test_usage_comes_only_to_who_asks() -> None:
     async with upstream() as (url, _):
         connection = await connect(url)
-        plain = await connection.exchange(render_chat(url, model="mock", stream=True), timeout_s=5)
-        asking = render_chat(url, model="mock", stream=True).replace(
+        plain = await connection.exchange(render_request(url, model="mock", stream=True), timeout_s=5)
+        asking = render_request(url, model="mock", stream=True).replace(
             b'"temperature":0.5', b'"stream_options":{"include_usage":true}'
         )
         head, _, body = asking.partition(b"\r\n\r\n")
@@ -86,7 +87,7 @@ async def test_usage_comes_only_to_who_asks() -> None:
 async def test_changed_streams_are_told_apart(body: bytes, same: int, wrong: int) -> None:
     async with upstream() as (url, _):
         connection = await connect(url)
-        answer = await connection.exchange(render_chat(url, model="mock", stream=True), timeout_s=5)
+        answer = await connection.exchange(render_request(url, model="mock", stream=True), timeout_s=5)
         connection.transport.abort()
     tally = Tally(b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n', stream=True)
     answer.body = body

@@ -55,6 +55,8 @@ class FrameSplitter:
         """
         if self._clean:
             end = data.find(b"\n")
+            if end > 0 and data.startswith(b"event: "):  # most events of some APIs have a name and one line of data
+                end = data.find(b"\n", end + 1)
             if 0 < end == len(data) - 2 <= self._max_line_bytes and data[-1] == _LF and data.find(b"\r") < 0:
                 return [data]
             return self._split(data)
@@ -147,9 +149,15 @@ def _frame_ends(data: bytes) -> list[int]:
 
 def frame_data(frame: bytes) -> bytes | None:
     """What the ``data`` lines of a frame carry, joined by newlines; None where it has none (a comment)."""
-    is_one_line = frame.find(b"\n") == len(frame) - 2 and frame.find(b"\r") < 0
-    if is_one_line and frame.startswith(b"data: ") and frame[-1] == _LF:
-        return frame[6:-2]
+    end = frame.find(b"\n")
+    if frame.startswith(b"event: "):  # most events of some APIs have a name and one line of data
+        start = end + 1
+        end = frame.find(b"\n", start)
+    else:
+        start = 0
+    is_one_line = end == len(frame) - 2 and frame[-1] == _LF and frame.find(b"\r") < 0
+    if is_one_line and frame.startswith(b"data: ", start):
+        return frame[start + 6 : -2]
     values = []
     for line in frame.splitlines():
         if line[:5] == b"data:":

@@ -23,6 +23,7 @@ import pytest
 from .keys_plugin import ALICE_KEY, BOB_KEY
 from .nodejs import NodeParts, install_parts
 from .processes import Server
+from .prompts import WHO, WHO_OF_ALL
 from .relay import Exchange, Relay
 
 HERE = Path(__file__).parent
@@ -60,6 +61,11 @@ class Target:
     def is_translated(self) -> bool:
         """Whether what the client asks for is put into the words of the chat API."""
         return self.name == "translated"
+
+    @property
+    def who(self) -> str:
+        """The question after the first program's author that the upstream answers in JSON."""
+        return WHO if self.is_translated else WHO_OF_ALL
 
 
 class Upstream:

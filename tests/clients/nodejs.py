@@ -47,10 +47,14 @@ class NodeParts:
         Raises:
             RuntimeError: the script failed; its standard error is in the message.
         """
-        copy = self.scripts / script
-        copy.write_bytes((MANIFESTS / script).read_bytes())
+        for each in MANIFESTS.glob("*.mjs"):
+            shutil.copy(each, self.scripts / each.name)
         done = subprocess.run(
-            [self.node, copy, *args], capture_output=True, text=True, timeout=SCRIPT_TIMEOUT_S, check=False
+            [self.node, self.scripts / script, *args],
+            capture_output=True,
+            text=True,
+            timeout=SCRIPT_TIMEOUT_S,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"{script} ended with {done.returncode}:\n{done.stderr}")

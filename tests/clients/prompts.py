@@ -22,6 +22,11 @@ WEATHER_TOOL: Any = {
 WEATHER_TOOL_OF_RESPONSES: Any = {"type": "function", **WEATHER_TOOL["function"]}
 WEATHER_TOOL_OF_MESSAGES: Any = {"name": _NAME, "description": _DESCRIPTION, "input_schema": _PARAMETERS}
 
+WHO = "who wrote the first program"
+"""Answered in JSON only where the upstream is asked for JSON in the words of the chat API."""
+WHO_OF_ALL = f"{WHO} of all"
+"""Answered in JSON whatever is asked for, because the upstream looks for a format in no other API's words."""
+
 PIXEL = "iVBORw0KGgo="
 
 

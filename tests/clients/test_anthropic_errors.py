@@ -76,7 +76,7 @@ def test_stream_that_breaks_off_raises(client: anthropic.Anthropic) -> None:
     with client.messages.stream(**asked) as events, pytest.raises(anthropic.APIStatusError) as caught:
         received.extend(events.text_stream)
 
-    assert "This reply is never finished".startswith("".join(received))
+    assert "This reply is never finished by the upstream.".startswith("".join(received))
     assert told(caught.value)[0] == "api_error"
     assert told(caught.value)[1]
 
@@ -136,16 +136,22 @@ def test_key_of_the_caller_stays_at_the_gateway(
     assert reply.content[0].text == "Hello there, friend."
     assert keys == ((UPSTREAM_KEY, None) if model == "claude-x" else (None, f"Bearer {UPSTREAM_KEY}"))
     assert ALICE_KEY.encode() not in bytes(exchange.request)
-    assert exchange.header("anthropic-version") == ("2023-06-01" if model == "claude-x" else None)
 
 
-def test_beta_header_is_handed_on(native_gateway: str, upstream: Upstream) -> None:
+def test_tokens_are_counted_by_an_upstream_that_speaks_the_api(native_gateway: str, upstream: Upstream) -> None:
+    with connect(native_gateway) as client, pytest.raises(anthropic.NotFoundError):  # this upstream cannot
+        client.messages.count_tokens(model="claude-x", messages=ask("hello"))
+
+    assert upstream.paths() == ["/v1/messages/count_tokens"]
+
+
+def test_version_and_beta_headers_are_handed_on(native_gateway: str, upstream: Upstream) -> None:
+    headers = {"anthropic-version": "2042-01-01", "anthropic-beta": "a-2025,b-2026"}
     with connect(native_gateway) as client:
-        client.messages.create(
-            model="claude-x", max_tokens=64, messages=ask("hello"), extra_headers={"anthropic-beta": "a-2025,b-2026"}
-        )
+        client.messages.create(model="claude-x", max_tokens=64, messages=ask("hello"), extra_headers=headers)
 
-    assert upstream.only().header("anthropic-beta") == "a-2025,b-2026"
+    exchange = upstream.only()
+    assert {name: exchange.header(name) for name in headers} == headers
 
 
 def test_reply_names_its_request(client: anthropic.Anthropic, upstream: Upstream) -> None:

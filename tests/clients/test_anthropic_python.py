@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from .conftest import Target, Upstream
+from .conftest import CLIENT_KEY, Target, Upstream
 from .prompts import PIXEL, WEATHER_TOOL_OF_MESSAGES, Author, ask
 
 pytestmark = pytest.mark.clients
@@ -167,15 +167,21 @@ def test_choice_of_tools_is_kept(
 
 
 def test_structured_output_is_parsed(client: anthropic.Anthropic, surface: Target, upstream: Upstream) -> None:
-    model = "gpt-4o" if surface.is_translated else "speaks-for-itself"
-    reply = client.messages.parse(
-        model=model, max_tokens=64, messages=ask("who wrote the first program"), output_format=Author
-    )
+    reply = client.messages.parse(model=MODEL, max_tokens=64, messages=ask(surface.who), output_format=Author)
 
     assert reply.parsed_output == Author(name="Ada Lovelace", year=1843)
     if surface.is_translated:
         (sent,) = upstream.bodies()
         assert sent["response_format"]["json_schema"]["schema"]["required"] == ["name", "year"]
+
+
+def test_tokens_are_estimated_where_the_upstream_counts_none(gateway: str, upstream: Upstream) -> None:
+    text = "How many tokens are there in a sentence of some fifty letters?"
+    with anthropic.Anthropic(base_url=gateway.removesuffix("/v1"), api_key=CLIENT_KEY, max_retries=0) as client:
+        counted = client.messages.count_tokens(model=MODEL, system="Be short.", messages=ask(text))
+
+    assert 12 < counted.input_tokens < 25
+    assert upstream.paths() == []
 
 
 def test_image_blocks_are_accepted(client: anthropic.Anthropic, surface: Target, upstream: Upstream) -> None:

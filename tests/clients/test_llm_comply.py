@@ -19,9 +19,9 @@ MISSING_MODEL_CASE = "chat-error-handling"
 COMMAND = "import sys; from llm_comply.cli import main; sys.exit(main())"
 
 
-def verdicts(base_url: str, key: str, model: str = MODEL) -> dict[str, dict[str, Any]]:
-    """Run every chat case; by case id its status, errors and warnings (durations left out)."""
-    argv = ["--format", "openai-chat", "-u", base_url, "-k", key, "-m", model, "--json"]
+def verdicts(base_url: str, key: str, model: str = MODEL, *, api: str = "openai-chat") -> dict[str, dict[str, Any]]:
+    """Run every case of an API; by case id its status, errors and warnings (durations left out)."""
+    argv = ["--format", api, "-u", base_url, "-k", key, "-m", model, "--json"]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *argv], capture_output=True, text=True, timeout=50, check=False
     )

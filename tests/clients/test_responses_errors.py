@@ -55,13 +55,15 @@ def test_failure_of_the_upstream_is_a_server_error(client: openai.OpenAI, stream
 
 
 def test_stream_that_breaks_off_raises_api_error(served: Target) -> None:
-    received: list[str] = []
-    with connect(served.base_url) as client, pytest.raises(openai.APIError) as caught:
-        for event in client.responses.create(model="gpt-4o", input="cut off", stream=True):
-            if event.type == "response.output_text.delta":
-                received.append(event.delta)
+    received: list[Any] = []
+    with connect(served.base_url) as client:
+        stream = client.responses.create(model="gpt-4o", input="cut off", stream=True)
+        with pytest.raises(openai.APIError) as caught:
+            received.extend(stream)
 
-    assert "This reply is never finished".startswith("".join(received))
+    pieces = [event.delta for event in received if event.type == "response.output_text.delta"]
+    assert pieces
+    assert "This reply is never finished by the upstream.".startswith("".join(pieces))
     assert type(caught.value) is openai.APIError
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["message"]
@@ -114,7 +116,10 @@ def test_response_of_somebody_else_is_not_found(guarded_gateway: str, upstream: 
         ({"input": [{"type": "no_such_item"}]}, "input[0].type"),
         ({"input": [{"role": "nobody", "content": "hello"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, "input[0].content[0].type"),
-        ({"input": [*ask("hello"), {"type": "function_call_output", "call_id": "c", "output": ""}]}, "input[1].call_id"),
+        (
+            {"input": [*ask("hello"), {"type": "function_call_output", "call_id": "c", "output": ""}]},
+            "input[1].call_id",
+        ),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
     ],
     ids=["model", "item", "role", "part", "orphan", "tool"],

@@ -141,6 +141,13 @@ async def test_stream_that_breaks_is_not_stored(fault: Fault) -> None:
         assert not await is_stored(app, "resp_1")
 
 
+async def test_response_that_has_only_begun_is_not_stored() -> None:
+    created = b'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_1","output":[]}}\n\n'
+    async with native(raw_reply(created, content_type="text/event-stream")) as app:
+        assert "event: error" in (await ask(app, stream=True)).text
+        assert not await is_stored(app, "resp_1")
+
+
 async def test_client_that_leaves_in_mid_stream_leaves_nothing_stored() -> None:
     store, recorder = MemorySessionStore(), Recorder()
     async with native(Native(fault=Fault.STALL), plugins=[keeps_in(store), recorder]) as app:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from tests.hooks.cases import Plugin, error_of
 from tests.surfaces.responses_cases import (
@@ -20,9 +22,11 @@ from tests.surfaces.responses_cases import (
     upstream_of,
 )
 
-from chatproxy import hookimpl
+from chatproxy import Principal, hookimpl
 from chatproxy.plugins.sessions import MemorySessionStore
+from chatproxy.surfaces.edge import DISCONNECT_EXTENSION
 from chatproxy.testing import Fault, Recorder, Scripted, error_reply, make_app
+from chatproxy.testing.transport import InMemoryTransport
 
 STALLED = Scripted(fault=Fault.STALL_BEFORE)
 HALF = Scripted(parts=(b'{"id":',), headers={"content-type": "application/json"}, fault=Fault.STALL)
@@ -168,6 +172,49 @@ async def test_cancelling_lets_the_upstream_go_and_can_be_repeated(script: Scrip
     assert exchange.outcome == "client_disconnected"
 
 
+async def test_cancelling_waits_until_everything_was_let_go() -> None:
+    steps: list[str] = []
+
+    class Slow:
+        chatproxy_name = "slow"
+
+        @hookimpl
+        async def around_execute(self, request: Any, call_next: Any) -> Any:
+            try:
+                return await call_next(request)
+            finally:
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                steps.append("let go")
+
+    async with native(STALLED, plugins=[Slow()]) as app:
+        queued = (await ask(app, background=True)).json()
+        await upstream_of(app).wait_asked()
+        await app.client.post(f"/v1/responses/{queued['id']}/cancel")
+        steps.append("cancelled")
+    assert steps == ["let go", "cancelled"]
+
+
+async def test_connection_that_asked_for_it_has_nothing_to_do_with_it() -> None:
+    """Under the gateway's own server too, which tells of a client that leaves by an extension of its own."""
+    told: list[object] = []
+    connection = SimpleNamespace(on_disconnect=told.append, remove=told.remove)
+    async with native(STALLED) as app:
+
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            await app.app({**scope, "extensions": {DISCONNECT_EXTENSION: connection}}, receive, send)
+
+        async with httpx.AsyncClient(transport=InMemoryTransport(served), base_url="http://gateway") as client:
+            queued = (
+                await client.post("/v1/responses", json={"model": "m", "input": "one", "background": True})
+            ).json()
+            await upstream_of(app).wait_asked()
+            assert told == []
+            cancelled = (await client.post(f"/v1/responses/{queued['id']}/cancel")).json()
+            assert background_tasks() == []
+    assert cancelled["status"] == "cancelled"
+
+
 async def test_cancelling_what_has_ended_changes_nothing() -> None:
     async with native() as app:
         queued = (await ask(app, background=True)).json()
@@ -202,23 +249,28 @@ async def test_deleting_stops_it_for_good() -> None:
     assert len(store) == 0
 
 
-async def test_cancelled_by_another_process_it_stays_cancelled() -> None:
-    """Two gateways over one store: the one that runs the response learns of it at the end."""
+@pytest.mark.parametrize("hook", ["authenticate", "before_request"])
+async def test_cancelled_by_another_process_it_stays_cancelled(hook: str) -> None:
+    """Two gateways over one store: the one that runs the response learns of it when it begins, or at the end."""
     store = MemorySessionStore()
-    go_on = asyncio.Event()
+    go_on, recorder = asyncio.Event(), Recorder()
+    calls = iter([True, False] if hook == "authenticate" else [False])
 
-    async def wait(request: Any) -> None:
-        await go_on.wait()
+    async def wait() -> Principal | None:
+        if not next(calls, True):
+            await go_on.wait()
+        return Principal(id="ann") if hook == "authenticate" else None
 
-    recorder = Recorder()
-    slow = native(plugins=[keeps_in(store), Plugin("slow", before_request=wait), recorder])
-    async with slow as here, native(plugins=[keeps_in(store)]) as there:
+    slow, same = Plugin("keys", **{hook: wait}), Plugin("keys", authenticate=wait)
+    here = native(plugins=[keeps_in(store), slow, recorder])
+    async with here, native(plugins=[keeps_in(store), *([same] if hook == "authenticate" else [])]) as there:
         queued = (await ask(here, background=True)).json()
         assert (await there.client.post(f"/v1/responses/{queued['id']}/cancel")).json()["status"] == "cancelled"
         go_on.set()
         await recorder.wait(2)
-        found = (await here.client.get(f"/v1/responses/{queued['id']}")).json()
+        found = (await there.client.get(f"/v1/responses/{queued['id']}")).json()
     assert found == {**queued, "status": "cancelled"}
+    assert len(upstream_of(here).requests) == (0 if hook == "authenticate" else 1)
 
 
 @pytest.mark.parametrize("script", [STALLED, HALF], ids=["before-the-answer", "in-the-answer"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.hooks.cases import error_of
+from tests.hooks.cases import Plugin, error_of
 from tests.surfaces.responses_cases import Native, ask, key, native, two_principals, upstream_of
 
+from chatproxy import Principal
 from chatproxy.testing import make_app
 
 NOT_FOUND = {
@@ -48,6 +50,19 @@ async def test_foreign_response_is_an_unknown_one(method: str, below: str) -> No
         found = await app.client.get("/v1/responses/resp_1", headers=key("ann"))
     assert (foreign.status_code, error_of(foreign)) == (404, NOT_FOUND)
     assert found.status_code == 200
+
+
+async def test_owner_cannot_be_put_together_from_a_name_and_an_id() -> None:
+    names = {"Bearer one": "ann", "Bearer two": "ann\nresp"}
+
+    async def authenticate(headers: Any) -> Principal:
+        return Principal(id=names[headers["authorization"]])
+
+    async with native(Native(id="resp\n1"), plugins=[Plugin("keys", authenticate=authenticate)]) as app:
+        await ask(app, headers=key("one"))
+        own = await app.client.get("/v1/responses/resp%0A1", headers=key("one"))
+        other = await app.client.get("/v1/responses/1", headers=key("two"))
+    assert (own.status_code, other.status_code) == (200, 404)
 
 
 @pytest.mark.parametrize(("method", "below"), ROUTES)
@@ -128,7 +143,7 @@ async def test_input_items_come_in_pages_and_keep_their_ids() -> None:
         newest, first = await page()
         rest, second = await page(after=first["last_id"])
         oldest, third = await page(order="asc", limit=4)
-        whole, fourth = await page(order="asc", limit=100)
+        whole, fourth = await page(order="asc", limit=25)
     assert newest + rest == [str(number) for number in range(24, -1, -1)]
     assert (len(newest), first["has_more"], second["has_more"]) == (20, True, False)
     assert (oldest, third["has_more"], third["last_id"]) == (["0", "1", "2", "3"], True, "msg_own")

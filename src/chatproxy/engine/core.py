@@ -92,8 +92,9 @@ class Engine:
         exchange = ctx.exchange
         request = self._decode(ctx, data)
         drop_usage = ctx.layout.usage_on_request and not _wants_usage(request)
-        if turn is not None:
-            await turn.begin(ctx, request)
+        if turn is not None and (at_once := await turn.begin(ctx, request)) is not None:
+            ctx.exchange.status = at_once.status
+            return Answer(at_once.status, at_once.headers, body=encode_body(at_once.body, "a reply"))
         request = await self.hooks.before_request(ctx, request)
         handler = await self._select(ctx, request)
         exchange.handler = handler.name
@@ -181,6 +182,8 @@ class Engine:
         if stream is not None and not isinstance(stream, bool):
             raise InvalidRequest("'stream' must be true or false.", param="stream")
         exchange.stream = stream is True
+        if stream is True and not ctx.layout.streams:
+            raise InvalidRequest(f"The {ctx.surface} API has no streams.", param="stream", code="unsupported_parameter")
         if stream is True and not self.limits.enable_streaming:
             raise InvalidRequest("Streaming is switched off here.", param="stream", code="streaming_disabled")
         return request

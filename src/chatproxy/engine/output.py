@@ -127,7 +127,7 @@ class Output:
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         """The stream's bytes and its one end."""
-        meter = self.meter
+        meter, turn, ctx = self.meter, self._turn, self._ctx
         has_begun = False
         try:
             if self._layers:
@@ -142,8 +142,8 @@ class Output:
                     except StopAsyncIteration:
                         frames = meter.end()
                     if frames:
-                        if self._turn is not None:
-                            frames = [await self._taken(frame) for frame in frames]
+                        if turn is not None:
+                            frames = [await turn.take(ctx, frame) if turn.wants(frame) else frame for frame in frames]
                         data = frames[0] if len(frames) == 1 else b"".join(frames)
                         frames.clear()  # while a slow client takes its time, only the joined bytes are kept
                         yield data

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from typing import Any
 
 from chatproxy.config import ModelConfig, find_model
 from chatproxy.errors import InvalidRequest, NotFound, PluginFailed
@@ -57,19 +58,26 @@ def apply_model(ctx: RequestContext, request: ChatRequest, entry: ModelConfig, u
     """
     if entry.system_prompt and entry.system_prompt_behavior != "passthrough":
         request.instruct(entry.system_prompt, entry.system_prompt_behavior)
-    for name, value in entry.params.items():
-        key = request.layout.own_param(name)
-        if key is not None and key not in request:
-            request[key] = deepcopy(value)
-    for name, value in entry.overrides.items():
-        key = request.layout.own_param(name)
-        if key is not None:
-            request[key] = deepcopy(value)
+    for key, value in _own(entry.params, request):
+        if key not in request:
+            request[key] = value
+    for key, value in _own(entry.overrides, request):
+        request[key] = value
     if upstream_model != request.model:
         request.model = upstream_model
     ctx.exchange.upstream_model = upstream_model
     if entry.transform_params is not None:
         _transform(request, entry)
+
+
+def _own(params: Mapping[str, Any], request: ChatRequest) -> Iterator[tuple[str, Any]]:
+    """Chat's parameters by the names of the request's surface; those that it does not have are left out."""
+    for name, value in params.items():
+        key = request.layout.own_param(name)
+        if key == "stop_sequences" and isinstance(value, str):  # a list there, also for one
+            yield key, [value]
+        elif key is not None:
+            yield key, deepcopy(value)
 
 
 def _transform(request: ChatRequest, entry: ModelConfig) -> None:

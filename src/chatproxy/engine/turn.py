@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Protocol
 
 from chatproxy.types.context import RequestContext
-from chatproxy.types.reply import ChatResponse
+from chatproxy.types.reply import ChatResponse, Completed
 from chatproxy.types.request import ChatRequest
 
 
 class Turn(Protocol):
     """One exchange as its surface sees it."""
 
-    async def begin(self, ctx: RequestContext, request: ChatRequest) -> None:
-        """Change the request before any plugin sees it; raises `ApiError` to refuse it."""
+    async def begin(self, ctx: RequestContext, request: ChatRequest) -> Completed | None:
+        """Change the request before any plugin sees it, or answer it at once.
+
+        Raises:
+            ApiError: it is refused.
+        """
 
     async def end(self, ctx: RequestContext, reply: ChatResponse) -> None:
         """Take the buffered reply as the client will get it, before it is sent; the reply may be changed."""

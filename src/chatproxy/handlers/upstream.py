@@ -29,7 +29,9 @@ HOPS_HEADER = b"x-chatproxy-hops"
 Pairs = list[tuple[bytes, bytes]]
 
 _PASSED_ON = (b"x-ratelimit-", b"openai-", b"anthropic-", b"retry-after")
-_API_HEADERS = (b"idempotency-key", b"anthropic-version", b"anthropic-beta")
+_IDEMPOTENCY = b"idempotency-key"
+_ANTHROPIC = frozenset({"messages", "count_tokens"})
+_BETA_HEADER = b"anthropic-beta"
 _VERSION_HEADER = b"anthropic-version"
 _VERSION = b"2023-06-01"
 """Of the messages API, for a client that names none. Source: Anthropic API reference, "Versions"."""
@@ -71,7 +73,7 @@ class UpstreamHandler:
         self._urls: dict[str, httpx.URL] = {}
         self._json_headers = _static_headers(target, accept="application/json")
         self._stream_headers = _static_headers(target, accept="text/event-stream")
-        wanted = (*_API_HEADERS, *(name.encode() for name in target.forward_headers))
+        wanted = (_IDEMPOTENCY, *(name.encode() for name in target.forward_headers))
         self._forwarded = tuple(name for name in wanted if name.decode() not in target.headers)
         self.timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
 
@@ -98,8 +100,8 @@ class UpstreamHandler:
 
     async def _exchange(self, ctx: RequestContext, request: ChatRequest, patience: Patience) -> Reply:
         headers = self.headers(ctx, streamed=request.stream)
-        if request.layout.surface == "messages" and all(name != _VERSION_HEADER for name, _ in headers):
-            headers.append((_VERSION_HEADER, _VERSION))
+        if request.layout.surface in _ANTHROPIC:
+            headers += self._versions(ctx)
         response = await self._send("POST", request.layout.path, headers, self._outgoing(request))
         pairs = response.header_pairs
         ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id") or _text(pairs, b"request-id")
@@ -163,6 +165,16 @@ class UpstreamHandler:
         if url is None:
             url = self._urls[path] = httpx.URL(self.target.base_url.rstrip("/") + path)
         return url
+
+    def _versions(self, ctx: RequestContext) -> Pairs:
+        """The API's version and beta features: the operator's, else those of a client of this API, else our own."""
+        is_own = ctx.surface in _ANTHROPIC  # another API's client has no say in what a translation is made for
+        found = {_VERSION_HEADER: _VERSION}
+        for name in (_VERSION_HEADER, _BETA_HEADER):
+            given = ctx.headers.first(name) if is_own else None
+            if given is not None:
+                found[name] = given
+        return [(name, value) for name, value in found.items() if name.decode() not in self.target.headers]
 
     def headers(self, ctx: RequestContext, *, streamed: bool) -> Pairs:
         """What goes with every request: credentials, identity, trace, and what of the client's is passed on."""

@@ -8,8 +8,9 @@ server can run the application too, with `EdgeGuard` around it; what it then lac
 
 The application finds in ``scope["extensions"]["chatproxy.disconnect"]`` an object with ``disconnected``,
 ``on_disconnect(callback)`` and ``remove(callback)``, by which it learns of a client's leaving (also of a half-closed
-connection) without a task and without calling ``receive()``. Another server has no such extension; there,
-``receive()`` returning ``http.disconnect`` says the same.
+connection) without a task and without calling ``receive()``; ``abandon()`` breaks off an answer by a reset. Another
+server has no such extension; there, ``receive()`` returning ``http.disconnect`` says the same, and an answer is broken
+off by leaving it without its end.
 """
 
 from chatproxy.server.options import AppFactory, Drainable, OnReady, ServerOptions

@@ -113,7 +113,7 @@ class _Run:
         ctx, answer, error = self._ctx, self.answer, self.error
         if answer is not None and error is None:
             try:
-                pairs = header_pairs(ctx.request_id, answer.headers)
+                pairs = header_pairs(ctx.request_id, answer.headers, ctx.layout)
             except ApiError as failure:
                 error = self.error = failure
             else:

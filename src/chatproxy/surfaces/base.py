@@ -124,13 +124,13 @@ async def read_body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def header_pairs(request_id: str, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def header_pairs(request_id: str, headers: dict[str, str], layout: Layout = CHAT) -> list[tuple[bytes, bytes]]:
     """Response headers as ASGI wants them.
 
     Raises:
         ApiError: a plugin or handler set a header that HTTP cannot carry (500).
     """
-    pairs = [(b"x-request-id", request_id.encode())]
+    pairs = [(name, request_id.encode()) for name in layout.id_headers]
     for name, value in headers.items():
         if any(c in value or c in name for c in "\r\n\0"):
             raise ApiError(f"A plugin set an invalid response header '{name[:40]!r}'.", code="plugin_failed")
@@ -153,7 +153,7 @@ async def send_error(send: Send, request_id: str, error: ApiError, layout: Layou
     """Send an error in the surface's envelope; an upstream's own envelope goes out as it came."""
     own = getattr(error, "body", None)
     body: bytes = own if own is not None else _encode(layout.error_body(error, request_id))
-    await send_json(send, error.status, header_pairs(request_id, error.headers), body)
+    await send_json(send, error.status, header_pairs(request_id, error.headers, layout), body)
 
 
 def stream_start(status: int, pairs: list[tuple[bytes, bytes]]) -> dict[str, Any]:

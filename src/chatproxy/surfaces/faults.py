@@ -1,4 +1,4 @@
-"""Errors of Litestar's own routes, and of plugins' routes, in OpenAI's envelope."""
+"""Errors of Litestar's own routes and of plugins' routes, in the envelope that the path's clients expect."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from litestar.handlers import BaseRouteHandler
 from chatproxy.errors import ApiError, error_type
 from chatproxy.surfaces.base import Gateway, open_context
 from chatproxy.types.chat import CHAT
+from chatproxy.types.layout import Layout
+from chatproxy.types.messages import MESSAGES
 
 logger = logging.getLogger("chatproxy.surfaces")
 
@@ -22,25 +24,32 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 401: "invalid_api_key", 4
 def exception_handlers(gateway: Gateway) -> dict[Any, Any]:
     """What Litestar does with an exception of a route."""
 
-    def answer(error: ApiError) -> Response[Any]:
-        headers = {**error.headers, "x-request-id": gateway.engine.request_ids.next()}
-        return Response(error.envelope(), status_code=error.status, headers=headers, media_type="application/json")
+    def answer(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
+        layout, request_id = layout_of(request.url.path), gateway.engine.request_ids.next()
+        headers = {**error.headers, **{name.decode(): request_id for name in layout.id_headers}}
+        body = layout.error_body(error, request_id)
+        return Response(body, status_code=error.status, headers=headers, media_type="application/json")
 
-    def on_api_error(_: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
-        return answer(error)
+    def on_api_error(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
+        return answer(request, error)
 
     def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
         status = error.status_code
         detail = f"No route for {request.method} {request.url.path}." if status == 404 else error.detail
         code = _CODES.get(status, error_type(status))
         headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in {"allow", "retry-after"}}
-        return answer(ApiError(detail or "The request failed.", status=status, code=code, headers=headers))
+        return answer(request, ApiError(detail or "The request failed.", status=status, code=code, headers=headers))
 
     def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         logger.error("route %s failed", request.url.path, exc_info=error)
-        return answer(ApiError("The server had an error.", code="internal_error"))
+        return answer(request, ApiError("The server had an error.", code="internal_error"))
 
     return {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
+
+
+def layout_of(path: str) -> Layout:
+    """Whose envelope a client of this path expects."""
+    return MESSAGES if path.removeprefix("/v1").startswith(MESSAGES.path) else CHAT
 
 
 def plugin_route_guard(gateway: Gateway) -> Any:

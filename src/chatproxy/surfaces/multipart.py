@@ -17,7 +17,10 @@ from chatproxy.errors import InvalidRequest
 _FIELD = "model"
 _MOST_PARTS = 1_000
 _MOST_MODEL_BYTES = 1_024
-_BOUNDARY = re.compile(rb"""(?i);[ \t]*boundary=(?:"([\w'()+,./:=? -]{0,69}[\w'()+,./:=?-])"|([\w'+./-]{1,70}))(?=[ \t]*(?:;|$))""")
+_PARAMETER = rb"""[ \t]*;[ \t]*([\w!#$%&'*+.^`|~-]+)=("[^"\\]*"|[^\s;"]+)"""
+_CONTENT_TYPE = re.compile(rb"(?ai)multipart/form-data(?:%b)*[ \t]*;?" % _PARAMETER)
+_PARAMETERS = re.compile(_PARAMETER, re.ASCII)
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 _NAME = re.compile(r"(?i);\s*name(\*?[\d*]*)\s*=")
 
@@ -28,11 +31,11 @@ def boundary_of(content_type: bytes) -> bytes:
     Raises:
         InvalidRequest: there is none, or more than one (400, code ``invalid_form``).
     """
-    found = _BOUNDARY.search(content_type)
-    if found is None or content_type.lower().count(b"boundary") != 1 + found[0].lower().count(b"boundary", 10):
+    parameters = _PARAMETERS.findall(content_type) if _CONTENT_TYPE.fullmatch(content_type) else []
+    found: list[bytes] = [value.strip(b'"') for name, value in parameters if name.lower() == b"boundary"]
+    if len(found) != 1 or not _BOUNDARY.fullmatch(found[0]):
         raise _fault("its content type must name one boundary of 1 to 70 characters")
-    boundary: bytes = found[1] or found[2]
-    return boundary
+    return found[0]
 
 
 class FormScanner:
@@ -46,12 +49,12 @@ class FormScanner:
     def __init__(self, boundary: bytes) -> None:
         self._parser = PushMultipartParser(boundary, max_segment_count=_MOST_PARTS)
         self._parts = 0
-        self._value: list[bytes] | None = None
+        self._value: bytearray | None = None
         self.model: str | None = None
         self.number = 0
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Take the next bytes; none at all mean that the form is over.
 
         Raises:
             InvalidRequest: not a proper form, or ``model`` is given twice (400, code ``invalid_form``).
@@ -61,16 +64,9 @@ class FormScanner:
                 if isinstance(event, MultipartSegment):
                     self._begin(event)
                 elif self._value is not None:
-                    self._take(event)
+                    self._take(self._value, event)
         except MultipartError as exc:
-            raise _fault(f"{exc}".lower()) from exc
-
-    def finish(self) -> None:
-        """The form's bytes are over; raises `InvalidRequest` where its end is missing."""
-        try:
-            self._parser.close()
-        except MultipartError as exc:
-            raise _fault("its end is missing") from exc
+            raise _fault(str(exc.args[0])) from exc
 
     def _begin(self, part: MultipartSegment) -> None:
         self._parts += 1
@@ -80,19 +76,17 @@ class FormScanner:
         if self.number:
             raise InvalidRequest("The form names its model twice.", code="invalid_form", param=_FIELD)
         self.number = self._parts
-        self._value = []
+        self._value = bytearray()
 
-    def _take(self, data: bytes | None) -> None:
-        parts = self._value or []
+    def _take(self, value: bytearray, data: bytes | None) -> None:
         if data is not None:
-            parts.append(bytes(data))
-            self._value = parts
-            if sum(map(len, parts)) > _MOST_MODEL_BYTES:
+            value += data
+            if len(value) > _MOST_MODEL_BYTES:
                 raise InvalidRequest(f"'{_FIELD}' is longer than {_MOST_MODEL_BYTES} bytes.", param=_FIELD)
             return
         self._value = None
         try:
-            self.model = b"".join(parts).decode()
+            self.model = value.decode()
         except UnicodeDecodeError as exc:
             raise InvalidRequest(f"'{_FIELD}' is not UTF-8.", param=_FIELD) from exc
 
@@ -110,11 +104,10 @@ def replace_part(form: bytes, boundary: bytes, number: int, old: bytes, new: byt
         InvalidRequest: the part is not where it must be (400).
     """
     text, delimiter = b"\r\n" + form, b"\r\n--" + boundary
-    end = -1
-    for _ in range(number + 1):
-        end = text.find(delimiter, end + 1)
+    ends = [found.start() for found in re.finditer(re.escape(delimiter), text)]
+    end = ends[number] if number < len(ends) else 0
     begin = end - len(old)
-    if end < 0 or text[begin:end] != old or text[begin - 4 : begin] != b"\r\n\r\n":
+    if begin < 4 or text[begin:end] != old or text[begin - 4 : begin] != b"\r\n\r\n":
         raise _fault("its parts are not clearly separated")
     if delimiter in b"\r\n" + new:
         raise _fault("its boundary occurs in a field")
@@ -123,12 +116,12 @@ def replace_part(form: bytes, boundary: bytes, number: int, old: bytes, new: byt
 
 def _check_headers(headers: list[tuple[str, str]]) -> None:
     """A part must say in one way only what it is, and no header may look like a boundary."""
-    described = [value for name, value in headers if name == "Content-Disposition"]
-    names = _NAME.findall(_QUOTED.sub('""', described[0])) if len(described) == 1 else []
-    if names != [""]:
+    described = [_QUOTED.sub('""', value) for name, value in headers if name == "Content-Disposition"]
+    if len(described) != 1 or described[0].count('"') % 2 or _NAME.findall(described[0]) != [""]:
         raise _fault("each part must have one name")
-    if any(name.startswith("--") for name, _ in headers):
-        raise _fault("a header of a part begins like a boundary")
+    for name, value in headers:
+        if name.startswith("--") or any(c in value for c in "\r\n\0"):
+            raise _fault("a header of a part has a line break in it, or begins like a boundary")
 
 
 def _fault(found: str) -> InvalidRequest:

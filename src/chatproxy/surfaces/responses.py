@@ -88,7 +88,7 @@ class ResponsesTurn:
         self._owner = ""
         self._is_stored = True
         self._previous: str | None = None
-        self._input = b"null"
+        self._input = _NULL
         self.accepted: Record | None = None
 
     async def begin(self, ctx: RequestContext, request: ChatRequest) -> Completed | None:
@@ -99,10 +99,11 @@ class ResponsesTurn:
         self._is_stored = _flag("store", asked.store, default=True)
         in_background = _flag("background", asked.background, default=False)
         self._previous = _previous(asked)
-        self._input = bytes(asked.input)
+        self._input = asked.input
         if "previous_response_id" in request:
             del request["previous_response_id"]
-        await self._resolve(request)
+        if b"item_reference" in body:
+            await self._resolve(request)
         if in_background:
             del request["background"]
             if self._queue is not None:
@@ -110,7 +111,7 @@ class ResponsesTurn:
             await self._start()
         if self._previous is not None:
             turns = await self._stored.turns(self._owner, self._previous)
-            request["input"] = continued(turns, self._input)
+            request["input"] = continued(turns, bytes(self._input))
         return None
 
     async def end(self, ctx: RequestContext, reply: ChatResponse) -> None:
@@ -157,7 +158,7 @@ class ResponsesTurn:
             raise InvalidRequest("'background' needs a stored response, found 'store' false.", param="store")
         if self._previous is not None:
             await self._stored.turns(self._owner, self._previous)
-        self.accepted = await queue.accept(ctx, self._record(_new_id(), b"null"), body)
+        self.accepted = await queue.accept(ctx, self._record(_new_id(), _NULL), body)
         return Completed(ChatResponse.of(bytes(self.accepted.response), ctx.layout))
 
     async def _start(self) -> None:
@@ -175,13 +176,12 @@ class ResponsesTurn:
     async def _resolve(self, request: ChatRequest) -> None:
         """Put items that the gateway knows in place of references to them; others are the upstream's affair."""
         found = {}
-        for item_id in references(self._input):
+        for item_id in references(bytes(self._input)):
             item = await self._stored.item(self._owner, item_id)
             if item is not None:
                 found[item_id] = item
         if found:
-            self._input = resolved(self._input, found)
-            request["input"] = msgspec.Raw(self._input)
+            request["input"] = self._input = resolved(bytes(self._input), found)
 
     def _changes(self, head: Head) -> dict[str, Any]:
         """What the client must read in the response in place of what is there."""
@@ -199,18 +199,18 @@ class ResponsesTurn:
         if self._queued is not None:
             await self._stored.change(self._owner, self._queued.id, _fields(data))
         elif self._is_stored and head.status in _WORTH_KEEPING and isinstance(head.id, str):
-            # an upstream resolves references to items that it has stored itself
-            has_items = ctx.exchange.upstream is not None and ctx.exchange.translated_to is None
-            await self._stored.keep(ctx, self._record(head.id, data), note_items=not has_items)
+            # a native upstream resolves references to items itself: it has made them
+            is_native = ctx.exchange.upstream is not None and ctx.exchange.translated_to is None
+            await self._stored.keep(ctx, self._record(head.id, msgspec.Raw(data)), note_items=not is_native)
 
-    def _record(self, response_id: str, response: bytes) -> Record:
+    def _record(self, response_id: str, response: msgspec.Raw) -> Record:
         return Record(
             id=response_id,
             owner=self._owner,
             created_at=int(time.time()),
             previous_response_id=self._previous,
-            input=msgspec.Raw(self._input),
-            response=msgspec.Raw(response),
+            input=self._input,
+            response=response,
         )
 
 

@@ -61,15 +61,15 @@ def continued(turns: Sequence[Record], value: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"[" + b",".join([part for part in parts if part]) + b"]")
 
 
-def resolved(value: bytes, found: Mapping[str, msgspec.Raw]) -> bytes:
+def resolved(value: bytes, found: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
     """An ``input`` with items in place of the references to them."""
     items = [found.get(_reference(item) or "", item) for item in _decode(value)]
-    return _encode(items)
+    return msgspec.Raw(_encode(items))
 
 
 def references(value: bytes) -> list[str]:
     """Ids of the items that an ``input`` refers to."""
-    if b"item_reference" not in value or not value.startswith(b"["):
+    if not value.startswith(b"["):
         return []
     return [found for item in _decode(value) if (found := _reference(item)) is not None]
 

@@ -113,8 +113,9 @@ class StoredResponses:
         Args:
             note_items: remember where the items of its output are, for requests that refer to them.
         """
+        data = _encode(record)
         try:
-            await self._limited(self._put(record))
+            await self._limited(self._store.put(NAMESPACE, _key(record.owner, record.id), data, ttl_s=self._ttl_s))
             if note_items:
                 await self._limited(self._note_items(record))
         except ApiError as error:

@@ -98,8 +98,8 @@ class JsonBody(MutableMapping[str, Any]):
         return _value(value) if type(value) is _Raw else value
 
     def __setitem__(self, key: str, value: Any) -> None:
+        self._fields[key] = value  # first: a reply is taken apart only now, from its source
         self._source = None
-        self._fields[key] = value
 
     def __delitem__(self, key: str) -> None:
         del self._fields[key]

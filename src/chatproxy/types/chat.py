@@ -19,7 +19,7 @@ from chatproxy.types.chat_turns import answer_calls, calls_of, instruct
 from chatproxy.types.layout import Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Origin, Path, Text
+from chatproxy.types.text import Origin, Path, Text, forget_logprobs
 from chatproxy.types.usage import Usage, usage_of_chat
 from chatproxy.types.walk import (
     Place,
@@ -69,6 +69,8 @@ class ChatLayout:
     structural = _STRUCTURAL
     messages_key = "messages"
     has_tools = True
+    id_headers = (b"x-request-id",)
+    streams = True
     stream_end = DONE
     usage_on_request = True
     names_events = False
@@ -155,7 +157,8 @@ def choice_texts(body: Any, on_replace: Callable[[], None] | None = None, *, is_
     """Texts of what a model wrote, whole (``message``), in pieces (``delta``) or plain (``text``)."""
     for position, choice in objects(body.get("choices")):
         index = choice.get("index")
-        origin = Origin("assistant", index if type(index) is int else position, on_replace, (), is_whole)
+        on_change = on_replace if choice.get("logprobs") is None else _forgetting(choice, on_replace)
+        origin = Origin("assistant", index if type(index) is int else position, on_change, (), is_whole)
         path = ("choices", position)
         for key in ("message", "delta", "text"):
             value = choice.get(key)
@@ -163,6 +166,17 @@ def choice_texts(body: Any, on_replace: Callable[[], None] | None = None, *, is_
                 yield from _message_texts(value, (*path, key), origin)
             elif value is not None:
                 yield from texts_below(Place(choice, path, ((key, value),), "content", Rule.MESSAGE), origin)
+
+
+def _forgetting(choice: dict[str, Any], on_replace: Callable[[], None] | None) -> Callable[[], None]:
+    """What happens to a choice when one of its texts changes."""
+
+    def changed() -> None:
+        forget_logprobs(choice)
+        if on_replace is not None:
+            on_replace()
+
+    return changed
 
 
 def _message_texts(message: dict[str, Any], path: Path, origin: Origin) -> Iterator[Text]:
@@ -174,6 +188,6 @@ def _message_texts(message: dict[str, Any], path: Path, origin: Origin) -> Itera
     yield from field_texts(message, path, "content", origin, but="tool_calls")
     for position, call in enumerate(calls):
         number = call.get("index", position) if isinstance(call, dict) else position
-        own = origin._replace(channel=(origin.index, number if isinstance(number, int | str) else position))
+        own = origin._replace(channel=(origin.number, number if isinstance(number, int | str) else position))
         place = Place(calls, (*path, "tool_calls"), ((position, call),), "tool_arguments", Rule.MESSAGE)
         yield from texts_below(place, own)

@@ -33,6 +33,8 @@ class CompletionsLayout:
     structural = _STRUCTURAL
     messages_key = ""
     has_tools = False
+    id_headers = (b"x-request-id",)
+    streams = True
     stream_end = DONE
     usage_on_request = True
     names_events = False

@@ -42,6 +42,10 @@ class Layout(Protocol):
         """Whether a request can offer tools, in its field ``tools``."""
 
     @property
+    def streams(self) -> bool:
+        """Whether a request can ask for a stream."""
+
+    @property
     def stream_end(self) -> bytes:
         """What follows the last event of a stream: ``data: [DONE]`` or nothing."""
 
@@ -94,6 +98,10 @@ class Layout(Protocol):
 
     def answer_calls(self, request: Any, reply: Any, results: Mapping[str, ToolResult]) -> None:
         """Add a reply and the results of its calls, by id, to a request's conversation."""
+
+    @property
+    def id_headers(self) -> tuple[bytes, ...]:
+        """The response headers that clients look for the request's id in."""
 
     # -- how it fails ---------------------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ class MessagesLayout:
     structural = _STRUCTURAL
     messages_key = "messages"
     has_tools = True
+    id_headers = (b"x-request-id", b"request-id")
+    streams = True
     stream_end = b""
     usage_on_request = False
     names_events = True

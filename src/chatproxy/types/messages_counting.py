@@ -31,6 +31,7 @@ class CountTokensLayout(MessagesLayout):
 
     surface = "count_tokens"
     path = "/messages/count_tokens"
+    streams = False
 
     def response_texts(self, body: Any) -> Iterator[Text]:
         """None: nothing was written."""

@@ -47,6 +47,8 @@ class PassthroughLayout:
     structural = frozenset({"model", "stream", "user", "metadata"})
     messages_key = ""
     has_tools = False
+    id_headers = (b"x-request-id",)
+    streams = True
     stream_end = b""
     usage_on_request = False
     names_events = False

@@ -72,6 +72,8 @@ class ResponsesLayout:
     structural = _STRUCTURAL
     messages_key = "input"
     has_tools = True
+    id_headers = (b"x-request-id",)
+    streams = True
     stream_end = b""
     usage_on_request = False
     names_events = True

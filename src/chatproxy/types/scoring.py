@@ -45,6 +45,8 @@ class ScoringLayout:
     structural = frozenset({"model", "input", "stream", "metadata", "user"})
     messages_key = ""
     has_tools = False
+    id_headers = (b"x-request-id",)
+    streams = False
     stream_end = DONE
     usage_on_request = False
     names_events = False

@@ -14,12 +14,13 @@ class Origin(NamedTuple):
     """What the texts of one message, choice or event have in common.
 
     Attributes:
+        number: of the message, item, choice or block.
         channel: which running text of a stream a piece belongs to; empty = that of its index and kind.
         is_whole: see `Text`.
     """
 
     role: str
-    index: int = 0
+    number: int = 0
     on_replace: Callable[[], None] | None = None
     channel: Channel = ()
     is_whole: bool = True
@@ -55,7 +56,7 @@ class Text:
     @property
     def index(self) -> int:
         """Which message, item, choice or block it belongs to."""
-        return self._origin.index
+        return self._origin.number
 
     @property
     def is_whole(self) -> bool:
@@ -66,7 +67,7 @@ class Text:
     def channel(self) -> Channel:
         """The running text that a piece of a stream belongs to; pieces of the same channel, joined, are one text."""
         origin = self._origin
-        return (*(origin.channel or (origin.index,)), self.kind)
+        return (*(origin.channel or (origin.number,)), self.kind)
 
     @property
     def field(self) -> str:
@@ -74,14 +75,26 @@ class Text:
         return ".".join(map(str, self.path))
 
     def replace(self, new: str) -> None:
-        """Put another text in its place; the body is encoded with it. The same text again changes nothing."""
+        """Put another text in its place; the body is encoded with it. The same text again changes nothing.
+
+        The log probabilities beside a text spell it out token by token: they leave with it.
+        """
         key = self.path[-1]
         self.value = new
         if self._holder[key] == new:
             return
         self._holder[key] = new
+        if isinstance(self._holder, dict):
+            forget_logprobs(self._holder)
         if self._origin.on_replace is not None:
             self._origin.on_replace()
 
     def __repr__(self) -> str:
         return f"Text({self.field}, role={self.role!r}, kind={self.kind!r}, {len(self.value)} characters)"
+
+
+def forget_logprobs(holder: dict[str, Any]) -> None:
+    """Empty the log probabilities in an object, in the form that says there are none."""
+    value = holder.get("logprobs")
+    if value is not None:
+        holder["logprobs"] = [] if isinstance(value, list) else None

@@ -1,9 +1,8 @@
-// Drives the npm package "openai" through named scenarios and prints one JSON object: {scenario: result}.
+// Drives the npm package "openai" through named scenarios.
 // Usage: node openai_client.mjs BASE_URL API_KEY SCENARIO...
-// A scenario that throws becomes {"error": {...}} with what a program can read from the exception.
 import OpenAI from "openai";
+import { apiKey, baseURL, run } from "./scenarios.mjs";
 
-const [baseURL, apiKey, ...names] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 20_000 });
 const ask = (text) => [{ role: "user", content: text }];
 const create = (content, extra = {}, options = {}) =>
@@ -105,14 +104,4 @@ const scenarios = {
   timeout_buffered: () => create("hello", {}, { timeout: 500 }),
 };
 
-function describe(error) {
-  const { status, code, type, param, message, requestID, name } = error;
-  return { class: error.constructor.name, name, status, code, type, param, message, requestID, body: error.error };
-}
-
-const results = {};
-for (const name of names) {
-  results[name] = await scenarios[name]().catch((error) => ({ error: describe(error) }));
-}
-console.log(JSON.stringify(results));
-process.exit(0);
+await run(scenarios);
