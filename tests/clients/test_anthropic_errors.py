@@ -81,6 +81,17 @@ def test_stream_that_breaks_off_raises(client: anthropic.Anthropic) -> None:
     assert told(caught.value)[1]
 
 
+def test_client_that_leaves_a_stream_frees_the_upstream(client: anthropic.Anthropic, upstream: Upstream) -> None:
+    upstream.relay.hold(after=b"Onc")
+    asked: Any = {"model": "claude-x", "max_tokens": 64, "messages": ask("a long story")}
+
+    with client.messages.stream(**asked) as stream:
+        piece = next(stream.text_stream)
+
+    assert piece == "Onc"
+    assert upstream.only().caller_left.wait(10)
+
+
 @STREAMED
 def test_unknown_model_is_not_found_and_never_sent(table_gateway: str, upstream: Upstream, stream: bool) -> None:
     with connect(table_gateway) as client, pytest.raises(anthropic.NotFoundError) as caught:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.clients
 
 SCRIPT = "anthropic_client.mjs"
 TOGETHER = [
-    *("buffered", "streamed", "letters", "stream_helper", "thinking", "tools", "tools_streamed"),
+    *("buffered", "streamed", "letters", "stream_helper", "thinking", "tools", "tool_runner", "tools_streamed"),
     *("bad_request", "rate_limited", "cut_off"),
 ]
 
@@ -75,6 +75,10 @@ def test_tool_makes_the_round_trip(result: dict[str, Any]) -> None:
         "calls": [["get_weather", {"city": "Paris", "unit": "celsius"}]],
         "text": "It is 18 degrees in Paris.",
     }
+
+
+def test_tool_runner_runs_to_its_end(result: dict[str, Any]) -> None:
+    assert result["tool_runner"] == {"text": "It is 18 degrees in Paris.", "cities": ["Paris"]}
 
 
 def test_parallel_tool_calls_are_assembled_from_a_stream(result: dict[str, Any]) -> None:

@@ -147,6 +147,49 @@ def test_two_calls_are_answered_in_one_turn(client: anthropic.Anthropic, stream:
     assert second.content[0].text == "Oslo has 4 degrees, Rome has 21."
 
 
+@STREAMED
+def test_tool_runner_of_the_beta_client_runs_to_its_end(client: anthropic.Anthropic, stream: bool) -> None:
+    cities: list[str] = []
+
+    @anthropic.beta_tool
+    def get_weather(city: str, unit: str) -> str:
+        """Current weather of a city."""
+        cities.append(city)
+        return f"18 degrees {unit}"
+
+    runner: Any = client.beta.messages.tool_runner(
+        model=MODEL, max_tokens=64, messages=ask("weather in Paris"), tools=[get_weather], stream=stream
+    )
+    *_, last = (turn.get_final_message() if stream else turn for turn in runner)
+
+    assert last.content[0].text == "It is 18 degrees in Paris."
+    assert cities == ["Paris"]
+
+
+def test_request_as_coding_agents_send_it_is_answered(client: anthropic.Anthropic) -> None:
+    mark: Any = {"type": "ephemeral"}
+    parts: Any = [
+        {"type": "text", "text": "<system-reminder>Be kind.</system-reminder>"},
+        {"type": "text", "text": "who are you", "cache_control": mark},
+    ]
+    system: Any = [{"type": "text", "text": "You write programs."}, {"type": "text", "text": "Answer like a pirate."}]
+    more: Any = {
+        "system": [{**text, "cache_control": mark} for text in system],
+        "tools": [{**WEATHER_TOOL_OF_MESSAGES, "name": "Bash", "cache_control": mark}],
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "high"},
+        "metadata": {"user_id": "user_1"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "betas": ["context-management-2025-06-27", "interleaved-thinking-2025-05-14"],
+    }
+    messages: Any = [{"role": "user", "content": parts}]
+
+    with client.beta.messages.stream(model=MODEL, max_tokens=32_000, messages=messages, **more) as stream:
+        reply = stream.get_final_message()
+
+    assert [block.text for block in reply.content if block.type == "text"] == ["Arr, matey."]
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [

@@ -69,6 +69,18 @@ def test_stream_that_breaks_off_raises_api_error(served: Target) -> None:
     assert caught.value.body["message"]
 
 
+def test_client_that_leaves_a_stream_frees_the_upstream(served: Target, upstream: Upstream) -> None:
+    upstream.relay.hold(after=b"Onc")
+    with (
+        connect(served.base_url) as client,
+        client.responses.create(model="gpt-4o", input="a long story", stream=True) as stream,
+    ):
+        piece = next(event.delta for event in stream if event.type == "response.output_text.delta")
+
+    assert piece == "Onc"
+    assert upstream.only().caller_left.wait(10)
+
+
 @STREAMED
 def test_unknown_model_is_not_found_and_never_sent(table_gateway: str, upstream: Upstream, stream: bool) -> None:
     with connect(table_gateway) as client, pytest.raises(openai.NotFoundError) as caught:

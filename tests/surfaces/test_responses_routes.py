@@ -94,6 +94,7 @@ async def test_id_is_decoded_once_whatever_it_is_made_of(response_id: str) -> No
         ("HEAD", "/v1/responses/resp_1", 405, "GET, DELETE"),
         ("POST", "/v1/responses/resp_1", 405, "GET, DELETE"),
         ("PUT", "/responses/resp_1", 405, "GET, DELETE"),
+        ("POST", "/v1/responses/compact", 404, None),
         ("POST", "/v1/responses/resp_1/input_items", 405, "GET"),
         ("GET", "/v1/responses/resp_1/cancel", 405, "POST"),
         ("GET", "/v1/responses/resp_1/other", 404, None),

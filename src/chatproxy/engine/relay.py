@@ -38,7 +38,7 @@ class Switchboard:
             ApiError: a plugin refused it, or nobody serves it.
         """
         request = await self._engine.hooks.before_request(ctx, request)
-        if request.stream and not self._engine.limits.enable_streaming:
+        if not self._engine.limits.enable_streaming and request.stream:
             raise InvalidRequest("Streaming is switched off here.", param="stream", code="streaming_disabled")
         if not PASSTHROUGH[ctx.surface].names_model:
             relay = self._serving(ctx.surface)[0]

@@ -12,9 +12,10 @@ from typing import Any
 
 import httpx
 
+from chatproxy.handlers.headers import Pairs, header_text, passed_on
 from chatproxy.handlers.patience import Patience
 from chatproxy.handlers.transport import lean_request
-from chatproxy.handlers.upstream import Pairs, UpstreamHandler, passed_on
+from chatproxy.handlers.upstream import UpstreamHandler
 from chatproxy.types.context import RequestContext
 from chatproxy.types.passthrough import RelayCall
 
@@ -63,11 +64,10 @@ class UpstreamRelay:
             raise handler.failure(exc) from exc
         response = await handler.send(request)
         pairs: Pairs = response.header_pairs
-        given = {name: value.decode("latin-1") for name, value in reversed(pairs)}
-        ctx.exchange.upstream_request_id = given.get(b"x-request-id") or given.get(b"request-id")
+        ctx.exchange.upstream_request_id = header_text(pairs, b"x-request-id") or header_text(pairs, b"request-id")
         if not 200 <= response.status_code < 300:
             raise await handler.refused(response, patience)
-        kept = {name.decode("latin-1"): value for name, value in given.items() if name in _KEPT}
+        kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs if name in _KEPT}
         return RelayedReply(handler, response, {**kept, **passed_on(pairs)}, patience)
 
     def _request(self, ctx: RequestContext, call: RelayCall, patience: Patience) -> httpx.Request:

@@ -6,19 +6,19 @@ not asked for. What comes back is checked before a plugin or a client sees it.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 
 from chatproxy.errors import ApiError, InvalidRequest, UpstreamError, UpstreamStatus, UpstreamTimeout
-from chatproxy.handlers.decoding import Decoder, Identity, decoder_for, too_large
+from chatproxy.handlers.chunks import StreamChunks
+from chatproxy.handlers.decoding import Decoder, decoder_for, too_large
+from chatproxy.handlers.headers import Pairs, header_text, next_hop, passed_on, static_headers
 from chatproxy.handlers.patience import Deadlines, Patience
 from chatproxy.handlers.redact import Redactor
 from chatproxy.handlers.transport import lean_request
-from chatproxy.sse import is_activity
 from chatproxy.types.context import RequestContext
 from chatproxy.types.layout import Layout
 from chatproxy.types.model import Model
@@ -26,9 +26,7 @@ from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 
 HOPS_HEADER = b"x-chatproxy-hops"
-Pairs = list[tuple[bytes, bytes]]
 
-_PASSED_ON = (b"x-ratelimit-", b"openai-", b"anthropic-", b"retry-after")
 _IDEMPOTENCY = b"idempotency-key"
 _ANTHROPIC = frozenset({"messages", "count_tokens"})
 _BETA_HEADER = b"anthropic-beta"
@@ -36,7 +34,6 @@ _VERSION_HEADER = b"anthropic-version"
 _VERSION = b"2023-06-01"
 """Of the messages API, for a client that names none. Source: Anthropic API reference, "Versions"."""
 _EXCERPT = 200
-_READ_OUT_S = 0.25
 
 
 class UpstreamTarget(NamedTuple):
@@ -46,7 +43,8 @@ class UpstreamTarget(NamedTuple):
         surfaces: the APIs it speaks; a request of another is translated before it comes here.
         headers: sent with every request, names lower-case, credentials included.
         request_usage: ask for token counts at the end of streams.
-        forward_authorization: send the client's own ``Authorization``; only for an upstream without a key of ours.
+        api_key_header: where this server looks for a key.
+        forward_authorization: send the client's own key; only for an upstream without a key of ours.
         forward_headers: names of client headers to send on, lower-case.
     """
 
@@ -56,6 +54,7 @@ class UpstreamTarget(NamedTuple):
     deadlines: Deadlines
     surfaces: frozenset[str] = frozenset({"chat"})
     request_usage: bool = True
+    api_key_header: str = "authorization"
     forward_authorization: bool = False
     forward_headers: tuple[str, ...] = ()
     max_response_bytes: int = 16 << 20
@@ -71,8 +70,8 @@ class UpstreamHandler:
         self._transport = transport
         self._redactor = redactor
         self._urls: dict[str, httpx.URL] = {}
-        self._json_headers = _static_headers(target, accept="application/json")
-        self._stream_headers = _static_headers(target, accept="text/event-stream")
+        self._json_headers = static_headers(target.headers, accept="application/json")
+        self._stream_headers = static_headers(target.headers, accept="text/event-stream")
         wanted = (_IDEMPOTENCY, *(name.encode() for name in target.forward_headers))
         self._forwarded = tuple(name for name in wanted if name.decode() not in target.headers)
         self.timeout = {"connect": target.deadlines.connect_s, "read": None, "write": 60.0, "pool": None}
@@ -104,14 +103,14 @@ class UpstreamHandler:
             headers += self._versions(ctx)
         response = await self._send("POST", request.layout.path, headers, self._outgoing(request))
         pairs = response.header_pairs
-        ctx.exchange.upstream_request_id = _text(pairs, b"x-request-id") or _text(pairs, b"request-id")
+        ctx.exchange.upstream_request_id = header_text(pairs, b"x-request-id") or header_text(pairs, b"request-id")
         if not 200 <= response.status_code < 300:
             raise await self.refused(response, patience)
         decoder = self._decoder(pairs)
         if not request.stream:
             return await self._completed(request.layout, response, decoder, patience)
         await self._check_type(response, decoder, patience, "text/event-stream")
-        chunks = _Chunks(self, response, decoder, patience)
+        chunks = StreamChunks(response, decoder, patience, self.failure)
         return Stream(chunks, status=200, headers=passed_on(pairs), layout=request.layout)
 
     async def models(self, ctx: RequestContext) -> list[Model]:
@@ -137,7 +136,7 @@ class UpstreamHandler:
         return await self._read(response, self._decoder(response.header_pairs), patience)
 
     def _decoder(self, pairs: Pairs) -> Decoder:
-        return decoder_for(_text(pairs, b"content-encoding") or "", self.target.max_response_bytes)
+        return decoder_for(header_text(pairs, b"content-encoding") or "", self.target.max_response_bytes)
 
     def _outgoing(self, request: ChatRequest) -> bytes:
         if request.stream and request.layout.usage_on_request and self.target.request_usage:
@@ -186,10 +185,10 @@ class UpstreamHandler:
         if ctx.tracestate:
             pairs.append((b"tracestate", ctx.tracestate.encode("latin-1")))
         given = ctx.headers
-        pairs.append((HOPS_HEADER, _next_hop(given.first(HOPS_HEADER))))
+        pairs.append((HOPS_HEADER, next_hop(given.first(HOPS_HEADER))))
         pairs.extend((name, value) for name in self._forwarded if (value := given.first(name)) is not None)
         if self.target.forward_authorization and (own := ctx.credentials.reveal()) is not None:
-            pairs.append((b"authorization", own))
+            pairs.append(_credentials(self.target.api_key_header, own))
         return pairs
 
     async def _completed(self, layout: Layout, response: Any, decoder: Decoder, patience: Patience) -> Completed:
@@ -205,7 +204,7 @@ class UpstreamHandler:
         return Completed(lens, status=response.status_code, headers=passed_on(response.header_pairs))
 
     async def _check_type(self, response: Any, decoder: Decoder, patience: Patience, wanted: str) -> None:
-        found = _text(response.header_pairs, b"content-type") or ""
+        found = header_text(response.header_pairs, b"content-type") or ""
         if wanted in found or (not found and wanted == "json"):
             return
         body = await self._read(response, decoder, patience, excerpt_only=True)
@@ -281,120 +280,16 @@ class UpstreamHandler:
         return UpstreamError(f"The connection to the upstream '{name}' broke.", code="upstream_disconnected")
 
 
-class _Chunks:
-    """The bytes of an upstream's event stream, under its deadlines."""
-
-    __slots__ = (
-        "_decoder",
-        "_handler",
-        "_has_ended",
-        "_in_comment",
-        "_iterator",
-        "_left_at",
-        "_patience",
-        "_quiet",
-        "_response",
-    )
-
-    def __init__(self, handler: UpstreamHandler, response: Any, decoder: Decoder, patience: Patience) -> None:
-        self._handler = handler
-        self._response = response
-        self._iterator: AsyncIterator[bytes] = response.stream.__aiter__()
-        self._decoder = None if isinstance(decoder, Identity) else decoder
-        self._patience = patience
-        self._in_comment = False
-        self._quiet = False
-        self._left_at = 0.0
-        self._has_ended = False
-
-    def __aiter__(self) -> _Chunks:
-        return self
-
-    async def __anext__(self) -> bytes:
-        patience = self._patience
-        if self._quiet:
-            patience.resume(self._left_at)
-        patience.begin()
-        try:
-            chunk = await self._iterator.__anext__()
-        except asyncio.CancelledError:
-            patience.raise_if_expired()
-            raise
-        except StopAsyncIteration:
-            patience.stop()
-            if self._decoder is not None:
-                self._decoder.finish()
-            raise
-        except httpx.TransportError as exc:
-            patience.stop()
-            raise self._handler.failure(exc) from exc
-        finally:
-            patience.end()
-        if self._decoder is not None:
-            chunk = self._decoder.decode(chunk)
-        if chunk.startswith(b"data") and not self._in_comment:
-            self._quiet = False
-        else:
-            active, self._in_comment = is_activity(chunk, in_comment=self._in_comment)
-            self._quiet = not active
-        if self._quiet:
-            self._left_at = patience.now()
-        else:
-            patience.alive()
-        return chunk
-
-    def ended(self) -> None:
-        """The stream has said its last: nothing is missing if it is closed now."""
-        self._has_ended = True
-
-    async def aclose(self) -> None:
-        """Close the upstream's stream; one that has said its last is read to its end, to keep the connection."""
-        self._patience.stop()
-        try:
-            if self._has_ended:
-                await self._read_out()
-        finally:
-            await self._response.stream.aclose()
-
-    async def _read_out(self) -> None:
-        try:
-            async with asyncio.timeout(_READ_OUT_S):
-                async for _ in self._iterator:
-                    continue
-        except (TimeoutError, httpx.TransportError):
-            return  # the connection is closed instead of kept
-
-
 class _ModelList(msgspec.Struct):
     data: list[Model]
 
 
-def passed_on(pairs: Pairs) -> dict[str, str]:
-    """The upstream's headers that a client may see."""
-    found = [(name, value) for name, value in pairs if name.startswith(_PASSED_ON)]
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
-
-
-def _static_headers(target: UpstreamTarget, *, accept: str) -> Pairs:
-    headers = {
-        "accept": accept,
-        "content-type": "application/json",
-        "accept-encoding": "identity",
-        "user-agent": "chatproxy",
-        **target.headers,
-    }
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-def _next_hop(value: bytes | None) -> bytes:
-    return b"%d" % (int(value[:6]) + 1 if value is not None and value.isdigit() else 1)
-
-
-def _text(pairs: Pairs, wanted: bytes) -> str | None:
-    for name, value in pairs:
-        if name == wanted:
-            return value.decode("latin-1")
-    return None
+def _credentials(header: str, own: bytes) -> tuple[bytes, bytes]:
+    """A client's own key, given as ``Bearer <key>``, in the header where the upstream looks for one."""
+    scheme, _, key = own.partition(b" ")
+    if header == "authorization" or scheme.lower() != b"bearer":
+        return b"authorization", own
+    return header.encode(), key
 
 
 def _envelope_of(body: bytes) -> dict[str, Any] | None:

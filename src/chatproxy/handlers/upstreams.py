@@ -55,7 +55,8 @@ def _make(
         ),
         surfaces=_spoken(upstream),
         request_usage=upstream.request_usage,
-        forward_authorization="authorization" not in headers
+        api_key_header=upstream.api_key_header,
+        forward_authorization=headers.keys().isdisjoint({"authorization", upstream.api_key_header})
         and (config.forward_authorization if forward is None else forward),
         forward_headers=upstream.forward_headers,
         max_response_bytes=config.max_response_bytes,

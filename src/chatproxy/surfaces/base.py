@@ -48,6 +48,8 @@ def open_context(gateway: Gateway, scope: Scope, layout: Layout) -> tuple[Reques
     for name, value in raw:
         if name == b"authorization":
             credentials = value
+        elif name == b"x-api-key" and credentials is None:  # how Anthropic's clients send it
+            credentials = b"Bearer " + value
         elif name == b"traceparent":
             traceparent = value.decode("latin-1")
         elif name == b"tracestate":

@@ -133,7 +133,7 @@ def get_of(operation_id: str, tag: str, summary: str, schema: Schema) -> Operati
 def _post(described: Described, suffix: str) -> Operation:
     done = answer("The answer; with stream, its events." if described.streams else "The answer.", OBJECT)
     if described.streams and done.content is not None:
-        done.content["text/event-stream"] = OpenAPIMediaType(schema=_STRING)
+        done.content["text/event-stream"] = OpenAPIMediaType()
     properties: dict[str, Any] = {"model": Schema(type=OpenAPIType.STRING, min_length=1), **described.fields}
     if described.streams:
         properties["stream"] = Schema(type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL])

@@ -93,7 +93,7 @@ class FormBody:
         self._scanner = FormScanner(boundary)
         self._held = b""
         self._rest = b""
-        self._relay: Relay | None = None
+        self._is_undecided = False
 
     async def begin(self) -> Relay:
         """Read until the model is found, as far as that goes; who gets the form.
@@ -104,8 +104,8 @@ class FormBody:
         await self._hold()
         model = self._scanner.model
         if model is None:
-            self._relay = self._switchboard.without_model(self._ctx, _ADVICE)
-            return self._relay
+            self._is_undecided = True
+            return self._switchboard.without_model(self._ctx, _ADVICE)
         relay, upstream_model = self._switchboard.of_field(self._ctx, model)
         if upstream_model != model:
             self._rename(model, upstream_model)
@@ -154,15 +154,13 @@ class FormBody:
             self.length += len(new) - len(old)
 
     def _watch(self, part: bytes) -> None:
-        """Look for a model behind what was held: it may be one that goes to the same upstream under its own name."""
-        if not part:
-            return
+        """Look for a model behind what was held; only one that goes by its own name can still be sent on."""
         self._scanner.feed(part)
-        if self._relay is None or self._scanner.model is None:
+        if not self._is_undecided or self._scanner.model is None:
             return
-        expected, self._relay = self._relay, None
-        relay, upstream_model = self._switchboard.of_field(self._ctx, self._scanner.model)
-        if relay is not expected or upstream_model != self._scanner.model:
+        self._is_undecided = False
+        _, upstream_model = self._switchboard.of_field(self._ctx, self._scanner.model)
+        if upstream_model != self._scanner.model:
             raise InvalidRequest(
                 f"The form's model came too late to be sent where it belongs. {_ADVICE}", param="model"
             )

@@ -129,10 +129,9 @@ class _Run:
         if content_type is None or not content_type.lower().startswith(b"multipart/"):
             return await self._with_json(call, body)
         call = call._replace(content_type=content_type)
-        boundary = boundary_of(content_type)
         if not PASSTHROUGH[ctx.surface].names_model:
             return switchboard.without_model(ctx, ""), call._replace(body=body, length=body.length)
-        form = FormBody(ctx, switchboard, body, boundary)
+        form = FormBody(ctx, switchboard, body, boundary_of(content_type))
         relay = await form.begin()
         return relay, call._replace(body=form, length=form.length)
 

@@ -92,7 +92,9 @@ class ResponsesSurface:
         start, *names = [unquote(part) for part in below.split("/")]
         actions = self._actions.get(tuple(names[1:]), {}) if names and names[0] and not start else {}
         action = actions.get(scope["method"])
-        if actions and action is None:
+        # an operation of the API that is none of ours, like ``POST /responses/compact``, is no response's id
+        is_operation = scope["method"] == "POST" and len(names) == 1 and not names[0].startswith("resp_")
+        if actions and action is None and not is_operation:
             await refuse_method(self._gateway, scope, send, ", ".join(actions), self._layout)
             return
         ctx, headers = open_context(self._gateway, scope, self._layout)

@@ -1,6 +1,7 @@
 // Drives the npm package "@anthropic-ai/sdk" through named scenarios.
 // Usage: node anthropic_client.mjs BASE_URL API_KEY SCENARIO...
 import Anthropic from "@anthropic-ai/sdk";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 import { apiKey, baseURL, run } from "./scenarios.mjs";
 
 const client = new Anthropic({ baseURL, apiKey, maxRetries: 0, timeout: 20_000 });
@@ -50,6 +51,17 @@ const scenarios = {
     const answered = [question, { role: "assistant", content: first.content }, { role: "user", content }];
     const second = await create(answered, { tools: [weather] });
     return { calls: first.content.map((block) => [block.name, block.input]), text: second.content[0].text };
+  },
+  tool_runner: async () => {
+    const cities = [];
+    const run = ({ city }) => {
+      cities.push(city);
+      return "18 degrees";
+    };
+    const { name, description, input_schema: inputSchema } = weather;
+    const tools = [betaTool({ name, description, inputSchema, run })];
+    const final = await client.beta.messages.toolRunner(asked("weather in Paris", { tools }));
+    return { text: final.content[0].text, cities };
   },
   tools_streamed: async () => {
     const final = await client.messages.stream(asked("two cities", { tools: [weather] })).finalMessage();

@@ -58,8 +58,8 @@ const scenarios = {
   tools: async () => {
     const input = [{ role: "user", content: "weather in Paris" }];
     const first = await create(input, { tools: [weather] });
-    const results = first.output.map(({ call_id }) => ({ type: "function_call_output", call_id, output: "18 degrees" }));
-    const second = await create([...input, ...first.output, ...results], { tools: [weather] });
+    const result = { type: "function_call_output", call_id: first.output[0].call_id, output: "18 degrees" };
+    const second = await create([...input, ...first.output, result], { tools: [weather] });
     return { calls: first.output.map((item) => [item.name, JSON.parse(item.arguments)]), text: second.output_text };
   },
   tools_streamed: async () => {
@@ -72,7 +72,8 @@ const scenarios = {
     const found = await client.responses.retrieve(second.id);
     await client.responses.delete(first.id);
     const gone = await client.responses.retrieve(first.id).catch((error) => error.constructor.name);
-    return { text: second.output_text, found: found.output_text, previous: found.previous_response_id === first.id, gone };
+    const previous = found.previous_response_id === first.id;
+    return { text: second.output_text, found: found.output_text, previous, gone };
   },
   bad_request: () => create("bad request"),
   rate_limited: () => create("rate limited", { stream: true }),

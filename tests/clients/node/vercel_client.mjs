@@ -72,8 +72,8 @@ const scenarios = {
   cut_off: async () => {
     const parts = [];
     for await (const part of streamed("cut off").fullStream) parts.push(part);
-    const failed = parts.filter((part) => part.type === "error");
-    return { errors: failed.length, finish: parts.filter((part) => part.type === "finish").map((part) => part.finishReason) };
+    const only = (type) => parts.filter((part) => part.type === type);
+    return { errors: only("error").length, finish: only("finish").map((part) => part.finishReason) };
   },
 };
 
