@@ -74,8 +74,9 @@ def _message_stream(stream: bytes) -> object:
     """The joined deltas, what the message ended for, its tokens and the order of event types."""
     events = [event for event in _events(stream) if event["type"] != "ping"]
     deltas = "".join(event["delta"]["text"] for event in events if event["type"] == "content_block_delta")
-    end = next(event for event in reversed(events) if event["type"] == "message_delta")
-    return deltas, end["delta"]["stop_reason"], end["usage"]["output_tokens"], _order(events)
+    end = [event for event in events if event["type"] == "message_delta"][-1]
+    tokens = _tokens({**events[0]["message"]["usage"], **end["usage"]})
+    return deltas, end["delta"]["stop_reason"], tokens, _order(events)
 
 
 def _said_by_response(response: Json) -> object:

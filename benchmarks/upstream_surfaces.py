@@ -109,7 +109,7 @@ def _response(status: str, output: list[Json], *, is_stored: bool, reply_tokens:
 def _usage(reply_tokens: int) -> Json:
     return {
         "input_tokens": PROMPT_TOKENS,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": reply_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": PROMPT_TOKENS + reply_tokens,

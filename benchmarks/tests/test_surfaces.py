@@ -1,15 +1,16 @@
-"""The series of surfaces measures what it says: every surface's bytes, what an answer says, the comparison with chat."""
+"""The series of surfaces measures what it says: each surface's bytes, what answers say, how they compare with chat."""
 
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from benchmarks import report, targets
 from benchmarks.cases import CASES, SURFACES, Case
-from benchmarks.http1 import connect
+from benchmarks.http1 import Answer, connect
 from benchmarks.load import Plan, Result, Tally, measure
 from benchmarks.payloads import PATHS, render_request, surface_url
 from benchmarks.readers import reader
@@ -68,46 +69,108 @@ async def test_a_response_says_whether_it_is_stored(
     assert (b'"store":false' in body.replace(b": ", b":")) is not shown
 
 
-CHANGES = {
-    "ids": (b"_mock", b"_other", True),
-    "a word": (b"word00007", b"word", False),
-    "a word of JSON": (b"lazy", b"eager", False),
-}
+def judged(tally: Tally, *bodies: bytes) -> tuple[int, int, int]:
+    """How many bodies are exact, say the same, are wrong."""
+    for body in bodies:
+        tally.add(Answer(status=200, body=body, first_byte_s=1.0, last_byte_s=2.0), 0.0)
+    return tally.exact, tally.same_text(), tally.wrong()
 
 
 @pytest.mark.parametrize("surface", SURFACES)
 async def test_translated_streams_are_judged_by_what_they_say(port: int, surface: str) -> None:
     body = await ask(port, surface, stream=True)
-    tally = Tally(body, stream=True, surface=surface)
-    other = body.replace(b"msg_", b"item_").replace(b"cmpl-", b"id-")
+    other = body.replace(b"msg_", b"item_").replace(b"cmpl-", b"id-").replace(b"event: ping", b"event: pong")
     last = body.rstrip().rfind(b"\n\n") + 2
-    wrong = [
-        body.replace(b" word00007", b"", 1),
-        body[:last],
-        body[: len(body) // 2],
-        body.replace(b"data: {", b"data: {{", 1),
-        b"",
-    ]
-    async for answer in answers(port, [other, *wrong]):
-        tally.add(answer, answer.first_byte_s)
-    assert (tally.exact, tally.same_text(), tally.wrong()) == (0, 1, len(wrong))
+    wrong = [body.replace(b" word00007", b"", 1), body[:last], body.replace(b"data: {", b"data: {{", 1), b""]
+    assert judged(Tally(body, stream=True, surface=surface), body, other, *wrong) == (1, 1, len(wrong))
 
 
 @pytest.mark.parametrize("surface", SURFACES)
 async def test_translated_bodies_are_judged_by_what_they_say(port: int, surface: str) -> None:
     body = await ask(port, surface, stream=False)
-    tally = Tally(body, stream=False, surface=surface)
     other = msgspec.json.encode({**msgspec.json.decode(body), "id": "other", "extra": 1})
-    wrong = [body.replace(b"lazy", b"eager", 1), body.replace(b'"stop"', b'"length"').replace(b"end_turn", b"x"), b"{}"]
-    wrong[1] = wrong[1].replace(b'"completed"', b'"incomplete"')
-    async for answer in answers(port, [other, *wrong]):
-        tally.add(answer, answer.first_byte_s)
-    assert (tally.exact, tally.same_text(), tally.wrong()) == (0, 1, len(wrong))
+    cut = body.replace(b'"stop"', b'"length"').replace(b'"end_turn"', b'"max_tokens"').replace(b"completed", b"failed")
+    wrong = [body.replace(b"lazy", b"eager", 1), cut, b"{}", b""]
+    assert judged(Tally(body, stream=False, surface=surface), body, other, *wrong) == (1, 1, len(wrong))
 
 
 async def test_an_event_out_of_order_is_wrong(port: int) -> None:
     body = await ask(port, "responses", stream=True)
-    said = reader("responses", stream=True)
-    assert said(body) != said(body.replace(b'"sequence_number":9,', b'"sequence_number":8,'))
     frames = body.split(b"\n\n")
-    assert said(body) != said(b"\n\n".join([*frames[:2], frames[3], frames[2], *frames[4:]]))
+    swapped = b"\n\n".join([*frames[:2], frames[3], frames[2], *frames[4:]])
+    twice = body.replace(b'"sequence_number":9,', b'"sequence_number":8,')
+    assert judged(Tally(body, stream=True, surface="responses"), swapped, twice) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_case_is_configured_to_be_native_or_translated(case: Case, tmp_path: Path) -> None:
+    target = targets.surfaces_gateway(tmp_path, 1, 2)
+    config = tomllib.loads((target.folder / "chatproxy.toml").read_text())
+    upstreams = {"default": {"surfaces": ["chat"]}, **config["upstreams"]}
+    spoken = upstreams[config["models"][case.model]["upstream"]]["surfaces"]
+    assert (case.surface in spoken) is (case.way == "native")
+
+
+@pytest.mark.parametrize(
+    ("case", "events"),
+    [
+        (Case("chat", "native", STREAM), 104),
+        (Case("responses", "native", STREAM), 108),
+        (Case("messages", "native", STREAM), 106),
+        (Case("messages", "translated", STREAM), 104),
+    ],
+    ids=lambda value: value.name if isinstance(value, Case) else "",
+)
+def test_events_are_counted_at_the_upstream(case: Case, events: int) -> None:
+    assert upstream_events(case) == events
+
+
+def record(case: Case, cost_us: float, number: int = 0, **fields: Any) -> Record:
+    result = Result(
+        ok=10, errors={}, exact=10, same_text=0, wrong=0, events=100 if case.stream else 0, wall_s=1,
+        client_cpu_share=0.1, peak_in_flight=64, latency_ms=None, ttft_ms=None,
+        cpu_us_per_request=None if case.stream else cost_us, cpu_us_per_event=cost_us if case.stream else None,
+    )  # fmt: skip
+    changed = msgspec.structs.replace(result, **fields)
+    return Record(series="surfaces", target="chatproxy", case=case.name, size=64, round=number, result=changed)
+
+
+def line(start: str, *records: Record) -> str:
+    return next(line for line in report.render(records, "here").splitlines() if line.startswith(f"| {start}"))
+
+
+CHAT, NATIVE = Case("chat", "native", JSON), Case("messages", "native", JSON)
+CHAT_STREAM, TRANSLATED = Case("chat", "native", STREAM), Case("messages", "translated", STREAM)
+
+
+def test_a_case_is_compared_with_chat_of_the_same_round() -> None:
+    rounds = [(100.0, 105.0), (300.0, 318.0), (200.0, 260.0)]
+    records = [
+        record(case, us, n) for n, pair in enumerate(rounds) for case, us in zip((CHAT, NATIVE), pair, strict=True)
+    ]
+    assert line("messages, JSON: CPU per request, native", *records).endswith("| ≤ 1.1 | 1.06 | yes |")
+    assert line("messages, native", *records).startswith("| messages, native | 260 | × 1.06, +18.0 |")
+
+
+@pytest.mark.parametrize(("cost_us", "met"), [(53.9, "yes"), (54.1, "**no**")], ids=["met", "missed"])
+def test_a_translation_may_add_so_much(cost_us: float, met: str) -> None:
+    records = [record(CHAT_STREAM, 40), record(TRANSLATED, cost_us)]
+    assert line("messages, 64 streams: CPU per upstream event, translated", *records).endswith(f" {met} |")
+
+
+@pytest.mark.parametrize("fields", [{"exact": 9}, {"errors": {"status 500": 1}}], ids=["changed", "error"])
+def test_native_answers_must_be_exact(fields: dict[str, Any]) -> None:
+    goal = "Surfaces, native: errors"
+    assert line(goal, record(NATIVE, 1)).endswith("| 0 | 0 | yes |")
+    assert line(goal, record(NATIVE, 1), record(NATIVE, 1, 1, **fields)).endswith("| 0 | 1 | **no** |")
+
+
+@pytest.mark.parametrize("fields", [{"wrong": 1}, {"errors": {"status 500": 1}}], ids=["wrong", "error"])
+def test_translated_answers_must_say_the_same(fields: dict[str, Any]) -> None:
+    goal = "Surfaces, translated: errors"
+    assert line(goal, record(TRANSLATED, 1, exact=0)).endswith("| 0 | 0 | yes |")
+    assert line(goal, record(TRANSLATED, 1, exact=0, **fields)).endswith("| 0 | 1 | **no** |")
+
+
+def test_a_series_that_was_not_run_has_no_table() -> None:
+    assert "Surfaces, CPU" not in report.render([], "here")

@@ -11,6 +11,8 @@ import pytest
 from chatproxy import errors
 from chatproxy.errors import ApiError, error_type
 from chatproxy.surfaces import faults
+from chatproxy.types.chat import CHAT
+from chatproxy.types.messages import MESSAGES
 
 from .pages import ROOT, blocks, read
 
@@ -61,8 +63,7 @@ def test_types_of_the_page_are_those_of_the_source(status: int) -> None:
     assert shown == error_type(status)
 
 
-def test_example_is_an_envelope() -> None:
-    (block,) = blocks(PAGE, "json")
-    shown = json.loads(block.text)["error"]
+def test_examples_are_the_envelopes() -> None:
+    shown = [json.loads(block.text) for block in blocks(PAGE, "json")]
     made = errors.NotFound("The model 'gpt-9' does not exist.", code="model_not_found", param="model")
-    assert {"error": shown} == made.envelope()
+    assert shown == [layout.error_body(made, "req_1") for layout in (CHAT, MESSAGES)]

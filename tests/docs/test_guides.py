@@ -12,6 +12,7 @@ import pytest
 
 from chatproxy import ProxyConfig, hookspecs
 from chatproxy.testing import make_app
+from chatproxy.testing.matrix import CELLS
 
 from .pages import ROOT, blocks, read
 
@@ -34,11 +35,12 @@ def program_with(part: str) -> str:
 
 def test_tests_of_the_guide_pass(tmp_path: Path) -> None:
     (tmp_path / "shout.py").write_text(program_with('"""Shout:'), encoding="utf-8")
-    (tmp_path / "test_shout.py").write_text(program_with("import shout"), encoding="utf-8")
+    (tmp_path / "test_shout.py").write_text(program_with("async def test_buffered"), encoding="utf-8")
+    (tmp_path / "test_matrix.py").write_text(program_with("import CELLS"), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\nfilterwarnings = error\n", encoding="utf-8")
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert f"{2 + len(CELLS)} passed" in done.stdout, done.stdout + done.stderr
 
 
 async def test_configuration_of_the_guide_reaches_its_hook() -> None:
@@ -63,7 +65,7 @@ async def test_ordered_plugin_of_the_guide_loads() -> None:
 
 
 def test_each_program_of_the_guide_is_run_by_a_test() -> None:
-    parts = ['"""Shout:', "import shout", "class Config", "class Echo", "tryfirst=True"]
+    parts = ['"""Shout:', "async def test_buffered", "import CELLS", "class Config", "class Echo", "tryfirst=True"]
     assert sorted(program_with(part) for part in parts) == sorted(PYTHON.values())
 
 
