@@ -56,6 +56,7 @@ def test_defaults_are_those_of_the_design() -> None:
         "body_timeout_s": 30.0,
         "drain_timeout_s": 30.0,
         "max_body_bytes": 20_000_000,
+        "max_upload_bytes": 536_870_912,
         "max_sse_line_bytes": 1_048_576,
         "max_response_bytes": 16_777_216,
         "max_concurrency": 4096,

@@ -20,6 +20,7 @@ from chatproxy.engine import Engine, EngineLimits
 from chatproxy.engine.routing import Router
 from chatproxy.errors import PluginError, StartupError
 from chatproxy.handlers.demo import CAPABILITIES, DemoHandler
+from chatproxy.handlers.relay import UpstreamRelay
 from chatproxy.handlers.upstreams import make_upstreams, upstream_secrets
 from chatproxy.logs import ExchangeLog, register_secret
 from chatproxy.plugins.background import Background
@@ -38,6 +39,7 @@ from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
 from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
+from chatproxy.surfaces.passthrough import passthrough_routes
 from chatproxy.surfaces.responses_routes import ResponsesSurface
 from chatproxy.types.app import App
 from chatproxy.types.handler import Handler
@@ -65,7 +67,10 @@ class ChatproxyApp:
         everything = (placed.impl for found in registry.placed.values() for placed in found)
         self._watchdog = Watchdog(everything, registry.states)
         self.litestar = self._litestar()
-        self._guarded = EdgeGuard(cast("ASGIApp", self.litestar), EdgeLimits(max_body_bytes=config.max_body_bytes))
+        self._guarded = EdgeGuard(
+            cast("ASGIApp", self.litestar),
+            EdgeLimits(max_body_bytes=config.max_body_bytes, max_upload_bytes=config.max_upload_bytes),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: the edge guard, then the routes."""
@@ -85,6 +90,9 @@ class ChatproxyApp:
                 *exchange_routes(gateway),
                 *responses.routes(),
                 *models_routes(gateway, catalogue),
+                *passthrough_routes(
+                    gateway, parts.relays, self.config.models, max_body_bytes=self.config.max_body_bytes
+                ),
                 *health_routes(__version__, self._readiness),
                 *docs_routes(),
                 *plugin_routes(parts.routes, plugin_route_guard(gateway)),
@@ -190,7 +198,9 @@ class _Parts:
         self.app = App(version=__version__, session_store=_session_store(registry, configs), settings=config.public())
         for value in configs.values():
             self.app.set_config(value)
-        self.handlers = _handlers(make_upstreams(config, transport), config, registry, configs, default_handler)
+        upstreams = make_upstreams(config, transport)
+        self.relays = [UpstreamRelay(upstream) for upstream in upstreams]
+        self.handlers = _handlers(upstreams, config, registry, configs, default_handler)
         default = default_handler or self.handlers["upstream:default"]
         self.list_models = getattr(default, "models", None)
         impls = registry.impls

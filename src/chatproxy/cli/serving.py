@@ -38,6 +38,7 @@ def server_options(config: ProxyConfig) -> ServerOptions:
         body_timeout_s=config.body_timeout_s,
         drain_timeout_s=config.drain_timeout_s,
         max_body_bytes=config.max_body_bytes,
+        max_upload_bytes=config.max_upload_bytes,
     )
 
 

@@ -12,6 +12,7 @@ from litestar.openapi.spec import Parameter, PathItem, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from chatproxy.surfaces.operations import get_of, operations
+from chatproxy.surfaces.passthrough_openapi import passthrough_operations
 
 _MODEL = Schema(
     type=OpenAPIType.OBJECT,
@@ -83,7 +84,7 @@ def describe_surfaces(app: Litestar) -> None:
         return
     for prefix in ("/v1", ""):
         suffix = "" if prefix else "_unversioned"
-        for path, item in operations(suffix).items():
+        for path, item in {**operations(suffix), **passthrough_operations(suffix)}.items():
             paths[prefix + path] = item
         paths[f"{prefix}/models"] = PathItem(get=get_of(f"list_models{suffix}", "models", "List the models.", _MODELS))
         model = Parameter(name="model", param_in="path", required=True, schema=Schema(type=OpenAPIType.STRING))
