@@ -14,7 +14,7 @@ from chatproxy.engine.counting import SURFACE as COUNTING
 from chatproxy.engine.counting import estimated_count
 from chatproxy.engine.limits import USUAL_LIMITS, EngineLimits
 from chatproxy.engine.meter import Meter
-from chatproxy.errors import ApiError, NotFound
+from chatproxy.errors import ApiError, NotFound, UpstreamStatus
 from chatproxy.sse import encode_frame, frame_data
 from chatproxy.translation import Losses, Route, Translation, route_to
 from chatproxy.types.context import RequestContext
@@ -104,8 +104,8 @@ class _Bridge:
         """Let an error of the handler's surface speak the client's: its fields, and no body in other words."""
         if error.param is not None:
             error.param = self._translation.param(error.param)
-        if getattr(error, "body", None) is not None:
-            error.body = None  # type: ignore[attr-defined]
+        if isinstance(error, UpstreamStatus):
+            error.body = None
 
 
 class _TranslatedChunks:

@@ -3,19 +3,31 @@
 from chatproxy.types.app import App
 from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT, ChatLayout
+from chatproxy.types.completions import COMPLETIONS
 from chatproxy.types.context import Headers, RequestContext
 from chatproxy.types.exchange import Exchange, HookCall, ToolCallRecord
 from chatproxy.types.handler import Handler
 from chatproxy.types.layout import Layout
+from chatproxy.types.layouts import LAYOUTS
+from chatproxy.types.messages import MESSAGES
 from chatproxy.types.model import Command, Model, Principal, SessionStore, ToolCall, ToolResult, ToolRunner
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
+from chatproxy.types.responses import RESPONSES
+from chatproxy.types.scoring import EMBEDDINGS, MODERATIONS, RERANK
 from chatproxy.types.stream import StreamEvent, StreamTransform
 from chatproxy.types.text import Text
 from chatproxy.types.usage import Usage, estimate_tokens
 
 __all__ = [
     "CHAT",
+    "COMPLETIONS",
+    "EMBEDDINGS",
+    "LAYOUTS",
+    "MESSAGES",
+    "MODERATIONS",
+    "RERANK",
+    "RESPONSES",
     "App",
     "ChatLayout",
     "ChatRequest",
