@@ -130,8 +130,8 @@ def test_text_line_is_for_people() -> None:
     log.write(Exchange(request_id="r2", path="/x", model="m", status=499, outcome="client_disconnected"))
     first, second = (line.partition("Z ")[2] for line in stream.getvalue().splitlines())
     assert first == (
-        "info     POST /v1/chat/completions 200 gpt-x > gpt-x-2 by default as messages for team-a 12 events 3+4 tokens 1500 ms"
-        " (first byte 12 ms) req_1"
+        "info     POST /v1/chat/completions 200 gpt-x > gpt-x-2 by default as messages for team-a 12 events"
+        " 3+4 tokens 1500 ms (first byte 12 ms) req_1"
     )
     assert second == "info     POST /x 499 m 0 ms client_disconnected r2"
 

@@ -47,7 +47,8 @@ def error_frame(error: ApiError) -> bytes:
 
 
 def _envelope(error: ApiError, kind: str) -> dict[str, Any]:
-    extra: dict[str, Any] = {key: value for key, value in (("code", error.code), ("param", error.param)) if value is not None}
+    said = (("code", error.code), ("param", error.param))
+    extra: dict[str, Any] = {key: value for key, value in said if value is not None}
     if error.param == "thread":  # by this the libraries' tool loops know that they must go on without threads
         extra["details"] = {"error_code": "thread_unsupported_request", "unsupported": [error.param]}
     return {"type": "error", "error": {"type": kind, "message": error.message, **extra}}

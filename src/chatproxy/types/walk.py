@@ -85,9 +85,7 @@ def message_texts(holder: Any, key: str | int, message: Any, path: Path, *, inde
     return texts_below(place, Origin("user", index))
 
 
-def field_texts(
-    holder: dict[str, Any], path: Path, kind: TextKind, origin: Origin, *, but: str = ""
-) -> Iterator[Text]:
+def field_texts(holder: dict[str, Any], path: Path, kind: TextKind, origin: Origin, *, but: str = "") -> Iterator[Text]:
     """Texts of a message, delta or block, but for one field.
 
     Most are plain strings, for which `texts_below` would take twice the time.
