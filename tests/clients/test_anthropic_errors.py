@@ -149,6 +149,16 @@ def test_key_of_the_caller_stays_at_the_gateway(
     assert ALICE_KEY.encode() not in bytes(exchange.request)
 
 
+def test_key_of_the_caller_is_handed_on_when_configured(forwarding_gateway: str, upstream: Upstream) -> None:
+    with connect(forwarding_gateway, UPSTREAM_KEY) as client:
+        reply = make(client, "hello")
+    with connect(forwarding_gateway, "wrong") as client, pytest.raises(anthropic.AuthenticationError) as caught:
+        make(client, "hello")
+
+    assert reply.content[0].text == "Hello there, friend."
+    assert told(caught.value)[0] == "authentication_error"
+
+
 def test_tokens_are_counted_by_an_upstream_that_speaks_the_api(native_gateway: str, upstream: Upstream) -> None:
     with connect(native_gateway) as client, pytest.raises(anthropic.NotFoundError):  # this upstream cannot
         client.messages.count_tokens(model="claude-x", messages=ask("hello"))

@@ -137,4 +137,3 @@ def stream_failed(exc: BaseException) -> UpstreamError:
     """What a client is told where a handler's stream raised something of its own (500, code ``handler_failed``)."""
     logger.error("a handler's stream failed", exc_info=exc)
     return UpstreamError("The handler failed in mid-stream.", status=500, code="handler_failed")
-

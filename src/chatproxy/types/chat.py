@@ -1,7 +1,6 @@
 """The layout of chat completions: where texts, tools, usage and finish reasons lie.
 
-Source: OpenAI API reference, "Create chat completion" and "The chat completion chunk object"; `_TOP` also names fields
-that other compatible servers read.
+Source: OpenAI API reference, "Create chat completion" and "The chat completion chunk object".
 """
 
 from __future__ import annotations
@@ -11,20 +10,20 @@ from typing import Any
 
 import msgspec
 
-from chatproxy.errors import ApiError, InvalidRequest
+from chatproxy.errors import ApiError
 from chatproxy.sse import DONE, encode_frame
-from chatproxy.types.body import check_json
 from chatproxy.types.chat_tally import ChatTally, finish_reasons_of
 from chatproxy.types.chat_turns import answer_calls, calls_of, instruct
+from chatproxy.types.foreign import fields_but
 from chatproxy.types.layout import Summary
 from chatproxy.types.model import ToolCall, ToolResult
+from chatproxy.types.peek import peek
 from chatproxy.types.tally import Tally
 from chatproxy.types.text import Origin, Path, Text, forget_logprobs
 from chatproxy.types.usage import Usage, usage_of_chat
 from chatproxy.types.walk import (
     Place,
     Rule,
-    TopField,
     field_texts,
     message_texts,
     objects,
@@ -33,19 +32,7 @@ from chatproxy.types.walk import (
 )
 
 _STRUCTURAL = frozenset({"model", "messages", "stream", "stream_options", "tools", "functions", "metadata", "user"})
-_TOP = (
-    TopField("system", "system", "instructions", Rule.MESSAGE),
-    TopField("instructions", "system", "instructions", Rule.MESSAGE),
-    TopField("chat_template", "system", "instructions", Rule.ALL),
-    TopField("tools", "developer", "instructions", Rule.SCHEMA),
-    TopField("functions", "developer", "instructions", Rule.SCHEMA),
-    TopField("response_format", "developer", "instructions", Rule.SCHEMA),
-    TopField("documents", "user", "content", Rule.ALL),
-    TopField("prompt", "user", "content", Rule.MESSAGE),
-    TopField("input", "user", "content", Rule.MESSAGE),
-    TopField("suffix", "user", "content", Rule.MESSAGE),
-    TopField("prediction", "assistant", "content", Rule.MESSAGE),
-)
+_TOP = fields_but()
 
 
 class _Choice(msgspec.Struct):
@@ -98,14 +85,9 @@ class ChatLayout:
 
     def summary(self, data: bytes) -> Summary:
         """``usage`` and every ``finish_reason``; also of a reply of unusual shape."""
-        try:
-            found = _decode_summary(data)
-        except msgspec.ValidationError:
-            check_json(data)
-            body = msgspec.json.decode(data)
-            return self.usage(body), self.finish_reasons(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            raise InvalidRequest(f"The body is not valid JSON: {exc}", code="invalid_json") from exc
+        found = peek(_decode_summary, data)
+        if isinstance(found, dict):
+            return self.usage(found), self.finish_reasons(found)
         reasons = [choice.finish_reason for choice in found.choices or () if choice.finish_reason is not None]
         return usage_of_chat(found.usage), reasons
 

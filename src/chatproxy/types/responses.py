@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from chatproxy.errors import ApiError, InvalidRequest
+from chatproxy.errors import ApiError
 from chatproxy.sse import encode_frame
-from chatproxy.types.body import check_json
+from chatproxy.types.foreign import fields_but
 from chatproxy.types.layout import Summary
 from chatproxy.types.model import ToolCall, ToolResult
+from chatproxy.types.peek import peek
 from chatproxy.types.responses_events import event_texts, output_texts
 from chatproxy.types.responses_items import item_texts
 from chatproxy.types.responses_tally import ResponsesTally, finish_reasons_of, reasons, usage_of, usage_of_response
@@ -30,18 +31,7 @@ _STRUCTURAL = frozenset(
     {"model", "input", "instructions", "stream", "stream_options", "tools", "metadata", "user", "prompt", "include"}
     | {"previous_response_id", "conversation", "store", "background", "context_management"}
 )
-_TOP = (
-    TopField("instructions", "system", "instructions", Rule.MESSAGE),
-    TopField("system", "system", "instructions", Rule.MESSAGE),
-    TopField("chat_template", "system", "instructions", Rule.ALL),
-    TopField("functions", "developer", "instructions", Rule.SCHEMA),
-    TopField("text", "developer", "instructions", Rule.SCHEMA),
-    TopField("response_format", "developer", "instructions", Rule.SCHEMA),
-    TopField("documents", "user", "content", Rule.ALL),
-    TopField("prompt", "user", "content", Rule.MESSAGE),
-    TopField("suffix", "user", "content", Rule.MESSAGE),
-    TopField("prediction", "assistant", "content", Rule.MESSAGE),
-)
+_TOP = (*fields_but("input", "tools"), TopField("text", "developer", "instructions", Rule.SCHEMA))
 _OWN_NAMES = {"max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens"}
 
 
@@ -114,14 +104,9 @@ class ResponsesLayout:
 
     def summary(self, data: bytes) -> Summary:
         """``usage`` and what ``status`` says; also of a reply of unusual shape."""
-        try:
-            found = _decode_summary(data)
-        except msgspec.ValidationError:
-            check_json(data)
-            body = msgspec.json.decode(data)
-            return self.usage(body), self.finish_reasons(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            raise InvalidRequest(f"The body is not valid JSON: {exc}", code="invalid_json") from exc
+        found = peek(_decode_summary, data)
+        if isinstance(found, dict):
+            return self.usage(found), self.finish_reasons(found)
         details = found.incomplete_details
         item_types = (item.type for item in found.output or ())
         return usage_of(found.usage), reasons(found.status, item_types, details.reason if details else None)
