@@ -34,7 +34,19 @@ NO_COUNTS = {
     "cache_read_input_tokens": 0,
     "cache_creation_input_tokens": 0,
 }
+ALL_COUNTS = {"cache_creation": None, "inference_geo": None, "server_tool_use": None, "service_tier": None, **COUNTS}
+NO_COUNTS_AT_ALL = {**ALL_COUNTS, **NO_COUNTS, "output_tokens_details": None}
 Event = dict[str, Any]
+
+
+def text(said: str) -> Event:
+    """A text block as Anthropic's API has it in an answer."""
+    return {"type": "text", "text": said, "citations": None}
+
+
+def used(identity: str, name: str, given: Any) -> Event:
+    """A call's block as Anthropic's API has it in an answer."""
+    return {"type": "tool_use", "id": identity, "name": name, "input": given, "caller": {"type": "direct"}}
 
 
 def chunk(delta: dict[str, Any] | None = None, finish_reason: str | None = None, **fields: Any) -> Event:

@@ -195,7 +195,7 @@ def test_only_allowed_tools_are_sent() -> None:
     [
         ([{"role": "system", "content": "a"}], "a", []),
         ([{"role": "system", "content": " "}], None, []),
-        ([{"role": "system", "content": "a"}, {"role": "developer", "content": "b"}], [text("a"), text("b")], []),
+        ([{"role": "system", "content": "a"}, {"role": "system", "content": "b"}], [text("a"), text("b")], []),
         (
             [*HI, {"role": "developer", "content": [text("a")]}],
             "a",

@@ -51,6 +51,16 @@ BOTH = [
     ({"messages": [{"role": "system", "content": None}]}, "messages[0].content", "missing_required_parameter"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "invalid_type"),
     ({"messages": [{"role": "user", "content": ["a"]}]}, "messages[0].content[0]", "invalid_type"),
+    (
+        {"messages": [{"role": "system", "content": "a"}, USER, {"role": "developer", "content": "b"}]},
+        "messages[2].role",
+        "invalid_value",
+    ),
+    (
+        {"messages": [{"role": "developer", "content": "a"}, {"role": "system", "content": "b"}]},
+        "messages[1].role",
+        "invalid_value",
+    ),
     (part(), f"{AT}.type", "missing_required_parameter"),
     (part(type="input_text", text="a"), f"{AT}.type", "invalid_value"),
     (part(type="text", text=None), f"{AT}.text", "missing_required_parameter"),

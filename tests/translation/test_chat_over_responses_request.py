@@ -183,16 +183,17 @@ def test_content_parts_become_input_parts() -> None:
     ]
 
 
-def test_instructions_keep_role_and_place() -> None:
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_instructions_keep_role_and_place(role: str) -> None:
     made, _ = items(
-        {"role": "system", "content": "s"},
+        {"role": role, "content": "s"},
         {"role": "user", "content": "u"},
-        {"role": "developer", "content": [{"type": "text", "text": "d"}]},
+        {"role": role, "content": [{"type": "text", "text": "d"}]},
     )
     assert [(item["role"], item["content"]) for item in made] == [
-        ("system", "s"),
+        (role, "s"),
         ("user", "u"),
-        ("developer", [{"type": "input_text", "text": "d"}]),
+        (role, [{"type": "input_text", "text": "d"}]),
     ]
 
 

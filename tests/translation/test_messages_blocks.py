@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .messages_events import Event, assembled, calls, chunk, kinds, piece, streamed, usage_chunk
+from .messages_events import Event, assembled, calls, chunk, kinds, piece, streamed, text, usage_chunk, used
 
 
 def test_a_call_behind_a_finished_one_is_live() -> None:
@@ -93,8 +93,8 @@ def test_calls_arrive_whole_in_whatever_way_they_are_cut(chunks: list[Event]) ->
     batches, lost = streamed(*chunks, chunk({}, "tool_calls"), usage_chunk())
 
     assert assembled(batches)["content"] == [
-        {"type": "tool_use", "id": "c0", "name": "f", "input": {"a": 1}},
-        {"type": "tool_use", "id": "c1", "name": "g", "input": {}},
+        used("c0", "f", {"a": 1}),
+        used("c1", "g", {}),
     ]
     assert lost == []
 
@@ -122,7 +122,7 @@ def test_arguments_after_a_whole_object_are_on_record() -> None:
     )
 
     assert [block["input"] for block in assembled(batches)["content"]] == [{}, {}]
-    assert lost == ["content.input dropped"]
+    assert lost == ["content dropped"]
 
 
 def test_text_and_reasoning_after_calls_are_blocks_of_their_own() -> None:
@@ -137,11 +137,11 @@ def test_text_and_reasoning_after_calls_are_blocks_of_their_own() -> None:
     )
 
     assert assembled(batches)["content"] == [
-        {"type": "text", "text": "a"},
-        {"type": "tool_use", "id": "c0", "name": "f", "input": {}},
-        {"type": "text", "text": "b"},
+        text("a"),
+        used("c0", "f", {}),
+        text("b"),
         {"type": "thinking", "thinking": "c", "signature": ""},
-        {"type": "text", "text": "d"},
+        text("d"),
     ]
     assert lost == []
 
@@ -180,11 +180,29 @@ def test_text_and_reasoning_after_calls_are_blocks_of_their_own() -> None:
                 {"thinking_blocks": [{"type": "thinking", "thinking": "b", "signature": "abc"}]},
             ],
             [
-                {"type": "thinking", "thinking": "aa", "signature": ""},
+                {"type": "thinking", "thinking": "a", "signature": ""},
+                {"type": "thinking", "thinking": "a", "signature": ""},
                 {"type": "redacted_thinking", "data": "xyz"},
                 {"type": "thinking", "thinking": "b", "signature": "abc"},
             ],
             id="blocks alone",
+        ),
+        pytest.param(
+            [
+                {"thinking_blocks": [{"type": "thinking", "thinking": "a", "signature": None}]},
+                {"thinking_blocks": [{"type": "thinking", "thinking": "b", "signature": "abc"}]},
+                {"reasoning_content": "c"},
+                {"thinking_blocks": [{"type": "thinking", "thinking": "c", "signature": None}]},
+                {"reasoning_content": "d"},
+                {"thinking_blocks": [{"type": "thinking", "thinking": "d", "signature": "def"}]},
+            ],
+            [
+                {"type": "thinking", "thinking": "a", "signature": ""},
+                {"type": "thinking", "thinking": "b", "signature": "abc"},
+                {"type": "thinking", "thinking": "c", "signature": ""},
+                {"type": "thinking", "thinking": "d", "signature": "def"},
+            ],
+            id="whole blocks without a signature before signed ones",
         ),
         pytest.param(
             [
@@ -199,5 +217,5 @@ def test_text_and_reasoning_after_calls_are_blocks_of_their_own() -> None:
 def test_signed_reasoning_is_put_together(deltas: list[dict[str, Any]], content: list[Event]) -> None:
     batches, lost = streamed(*[chunk(delta) for delta in deltas], chunk({"content": "b"}), usage_chunk())
 
-    assert assembled(batches)["content"] == [*content, {"type": "text", "text": "b"}]
+    assert assembled(batches)["content"] == [*content, text("b")]
     assert lost == []

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatproxy.errors import InvalidRequest
 from chatproxy.translation import Losses
-from chatproxy.translation.messages.over_chat import MessagesOverChat, count_tokens_reply, count_tokens_request
+from chatproxy.translation.messages.over_chat import MessagesOverChat
 
 from .messages_events import REQUEST, USAGE, Event, assembled, chunk, piece, streamed, usage_chunk
 
@@ -32,7 +31,8 @@ MESSAGES = [{"role": "user", "content": "a"}]
         ("messages[0].content", "system"),
         ("messages[1]", "messages[0]"),
         ("messages[3].tool_call_id", "messages[2]"),
-        ("messages[9]", "messages[9]"),
+        ("messages[9]", "messages"),
+        ("choices[0].message", "content"),
         ("messages", "messages"),
     ],
 )
@@ -62,27 +62,6 @@ def test_effort_is_named_as_the_client_gave_it() -> None:
     translation.request({"max_tokens": 1, "messages": MESSAGES, "output_config": {"effort": "max"}})
 
     assert translation.param("reasoning_effort") == "output_config.effort"
-
-
-def test_tokens_are_counted_of_the_request_that_chat_would_get() -> None:
-    losses = Losses()
-    body = {"model": "m", "system": "Be nice.", "messages": MESSAGES, "cache_control": {"type": "ephemeral"}}
-
-    assert count_tokens_request(body, losses) == {
-        "model": "m",
-        "messages": [{"role": "system", "content": "Be nice."}, {"role": "user", "content": "a"}],
-    }
-    assert [loss.field for loss in losses.kept] == ["cache_control"]
-
-
-def test_a_count_is_refused_as_its_message_would_be() -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        count_tokens_request({"model": "m", "messages": [{"role": "tool", "content": "a"}]})
-    assert caught.value.param == "messages[0].role"
-
-
-def test_the_count_is_answered_in_anthropics_form() -> None:
-    assert count_tokens_reply(14) == {"input_tokens": 14}
 
 
 # -- a stream says what a reply says -----------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def test_no_tools_and_no_choice_are_sent_when_none_are_left() -> None:
 
 def test_hints_of_a_tool_are_on_record() -> None:
     _, lost = asked([{**WEATHER, "cache_control": {"type": "ephemeral"}}, {**WEATHER, "defer_loading": True}])
-    assert lost == ["cache_control", "tools[1].defer_loading"]
+    assert lost == ["tools[0].cache_control", "tools[1].defer_loading"]
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,39 @@ def test_wrong_tools_and_choices_are_refused_by_name(tools: Any, choice: Any, pa
         asked(tools, choice)
 
     assert (caught.value.param, caught.value.code) == (param, code)
+
+
+LONG = "look_" + "up" * 60
+OTHER = LONG[:-1] + "x"
+
+
+def test_long_names_are_shortened_for_chat_and_come_back_in_replies_and_streams() -> None:
+    losses = Losses()
+    translation = MessagesOverChat(losses)
+    call = {"type": "tool_use", "id": "t", "name": LONG, "input": {}}
+    made = translation.request(
+        {
+            "max_tokens": 1,
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": [call]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]},
+            ],
+            "tools": [{"name": name, "input_schema": {}} for name in (LONG, OTHER, "f" * 64)],
+            "tool_choice": {"type": "tool", "name": OTHER},
+        }
+    )
+    first, second, third = [tool["function"]["name"] for tool in made["tools"]]
+    assert (len(first), len(second), third) == (64, 64, "f" * 64)
+    assert first != second
+    assert made["messages"][1]["tool_calls"][0]["function"]["name"] == first
+    assert made["tool_choice"]["function"]["name"] == second
+    assert [(loss.field, loss.action) for loss in losses.kept] == [("tools[0].name", "changed")]
+
+    function = {"name": second, "arguments": "{}"}
+    choice = {"index": 0, "message": {"tool_calls": [{"id": "c", "function": function}]}, "finish_reason": "tool_calls"}
+    assert translation.reply({"choices": [choice]})["content"][0]["name"] == OTHER
+    events = translation.event(
+        {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": function}]}}]}
+    )
+    assert events[1]["content_block"]["name"] == OTHER

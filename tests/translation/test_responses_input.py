@@ -48,18 +48,29 @@ def refused(*items: Any) -> InvalidRequest:
     return caught.value
 
 
-def test_instructions_come_first_and_roles_stay() -> None:
-    developer = {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "be brief"}]}
-    system = {"role": "system", "content": "be kind"}
-    assert messages(developer, system, ASKED, instructions="be good") == (
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_instructions_come_first_in_the_role_of_the_others(role: str) -> None:
+    brief = {"type": "message", "role": role, "content": [{"type": "input_text", "text": "be brief"}]}
+    kind = {"role": role, "content": "be kind"}
+    assert messages(ASKED, brief, kind, instructions="be good") == (
         [
-            {"role": "system", "content": "be good"},
-            {"role": "developer", "content": "be brief"},
-            {"role": "system", "content": "be kind"},
+            {"role": role, "content": "be good"},
             {"role": "user", "content": "hello"},
+            {"role": role, "content": "be brief"},
+            {"role": role, "content": "be kind"},
         ],
         [],
     )
+
+
+def test_instructions_alone_are_the_systems() -> None:
+    assert messages(ASKED, instructions="be good")[0][0] == {"role": "system", "content": "be good"}
+
+
+@pytest.mark.parametrize(("first", "second"), [("system", "developer"), ("developer", "system")])
+def test_mixed_roles_of_instructions_are_refused(first: str, second: str) -> None:
+    error = refused({"role": first, "content": "a"}, ASKED, {"role": second, "content": "b"})
+    assert (error.status, error.code, error.param) == (400, "invalid_value", "input[2].role")
 
 
 def test_what_a_model_said_in_a_row_is_one_message() -> None:

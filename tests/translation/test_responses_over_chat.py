@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatproxy.errors import UpstreamError
 from chatproxy.translation.base import Losses
 from chatproxy.translation.responses.over_chat import ResponsesOverChat
 
 Json = dict[str, Any]
 SOME_TEXT = st.text(max_size=12)
+ANSWER = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 FIELDS = ("reasoning_content", "content", "refusal", "tool_calls")
 WORDS = {"function": "arguments", "custom": "input"}
@@ -163,14 +165,14 @@ def test_client_says_whether_the_response_is_stored(store: bool | None, is_store
     translation = ResponsesOverChat(Losses())
     translation.request({"model": "m", "input": "hello", "store": store})
     assert translation.is_stored is is_stored
-    assert translation.reply({"choices": []})["store"] is is_stored
+    assert translation.reply(ANSWER)["store"] is is_stored
 
 
 def test_gateway_says_what_the_response_shows_of_storage() -> None:
     translation = begun()
     translation.is_stored = False
     translation.previous_response_id = "resp_1"
-    made = translation.reply({"choices": []})
+    made = translation.reply(ANSWER)
     assert (made["store"], made["previous_response_id"]) == (False, "resp_1")
 
 
@@ -180,12 +182,20 @@ def test_gateway_says_what_the_response_shows_of_storage() -> None:
         pytest.param({}, id="nothing"),
         pytest.param({"choices": None, "usage": 5, "model": 7}, id="wrong-types"),
         pytest.param({"choices": [None, {"message": "hi"}]}, id="wrong-choices"),
-        pytest.param(
-            {"choices": [{"message": {"content": 5, "tool_calls": ["x", {"function": 1}]}}]}, id="wrong-message"
-        ),
     ],
 )
-def test_broken_reply_is_still_a_response(body: Json) -> None:
+def test_reply_without_an_answer_is_the_upstreams_fault(body: Json) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        begun().reply(body)
+    assert (caught.value.status, caught.value.code) == (502, "upstream_invalid_response")
+
+
+def test_stream_of_wrong_shapes_still_is_a_response() -> None:
+    body = {
+        "choices": [None, {"message": {"content": 5, "tool_calls": ["x", {"function": 1}]}}],
+        "usage": 5,
+        "model": 7,
+    }
     made = begun().reply(body)
     translation = begun()
     events = translation.event(body) + translation.finish()

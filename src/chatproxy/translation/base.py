@@ -1,10 +1,12 @@
 """What every translation shares: its interface, and the record of what the other surface could not carry.
 
-Rule: no I/O and no await in this package, plain data in and plain dicts out, so that every case is a table test.
+Rule: no I/O and no await in this package, plain data in and plain dicts out, so that every case is a table test. All
+that reads a client's request raises `InvalidRequest` as `Translation.request` does, and does not say so again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, Protocol
 
 from chatproxy.types.exchange import Loss
@@ -12,7 +14,12 @@ from chatproxy.types.exchange import Loss
 Json = dict[str, Any]
 Action = Literal["dropped", "changed", "added"]
 
+NOT_ON_CHAT = "not known to chat completions"
+NOT_ON_MESSAGES = "not known to Messages"
+NOT_ON_RESPONSES = "not known to Responses"
+
 _MOST_LOSSES = 64
+_MOST_CHARACTERS = 200
 _MORE = Loss("", "dropped", "more than is recorded here")
 
 
@@ -24,11 +31,28 @@ class Losses:
     def __init__(self) -> None:
         self.kept: list[Loss] = []
 
-    def add(self, field: str, action: Action, reason: str) -> None:
-        """Put something on record; the same thing twice counts once."""
-        loss = Loss(field, action, reason)
+    def add(self, field: str, action: Action, reason: str, *, once: bool = False) -> None:
+        """Put something on record; the same thing twice counts once.
+
+        Args:
+            field: the client's own name for it, as a path.
+            once: it may stand in many places, of which the first speaks for all.
+        """
+        if once and any(loss.action == action and loss.reason == reason for loss in self.kept):
+            return
+        loss = Loss(field[:_MOST_CHARACTERS], action, reason)
         if len(self.kept) <= _MOST_LOSSES and loss not in self.kept:
             self.kept.append(loss if len(self.kept) < _MOST_LOSSES else _MORE)
+
+    def add_rest(self, holder: Json, read: Collection[str], at: str, reason: str) -> None:
+        """Put on record what an object holds beside the keys that are read; what is empty says nothing."""
+        for key, value in holder.items():
+            if key in read or value in (None, "", [], {}):
+                continue
+            if key == "cache_control":
+                self.add(f"{at}.{key}", "dropped", f"marks for the prompt cache: {reason}", once=True)
+            else:
+                self.add(f"{at}.{key}", "dropped", reason)
 
 
 class Translation(Protocol):
@@ -42,7 +66,11 @@ class Translation(Protocol):
         """
 
     def reply(self, body: Json) -> Json:
-        """What the client gets for the handler's buffered reply."""
+        """What the client gets for the handler's buffered reply.
+
+        Raises:
+            UpstreamError: there is no answer in it (502).
+        """
 
     def event(self, data: Json) -> list[Json]:
         """What the client gets for the next event of the handler's stream; maybe nothing yet."""
@@ -51,4 +79,4 @@ class Translation(Protocol):
         """What is left to say once the handler's stream has ended properly."""
 
     def param(self, name: str) -> str:
-        """The client's name for a field of the handler's request; the same name where there is no better one."""
+        """The client's name for a field of the handler's request or reply; the same where there is no better one."""

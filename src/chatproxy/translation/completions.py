@@ -1,4 +1,4 @@
-"""A client that speaks OpenAI's legacy completions, a handler that speaks chat completions.
+"""A client that speaks legacy completions, a handler that speaks chat; docs/translation.md says what is carried.
 
 Rule: the prompt is what one user says; what the model answers is the text.
 Source: OpenAI API reference, "Create completion" and "The completion object"; "Create chat completion".
@@ -8,79 +8,47 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from chatproxy.errors import InvalidRequest, UpstreamError
+from chatproxy.translation import checks
 from chatproxy.translation.base import Json, Losses
+from chatproxy.translation.endings import CHAT_TO_COMPLETIONS
+from chatproxy.translation.exchange import Exchange
+from chatproxy.translation.fields import Fields, Rule, Written, apart, dropped
+from chatproxy.translation.hub import choices_of, objects, plain_choice, text_of
 
-_OWN = frozenset({"prompt", "suffix", "best_of", "echo", "logprobs", "messages"})
 _NAMES = {"messages": "prompt", "top_logprobs": "logprobs", "max_completion_tokens": "max_tokens"}
-_REASONS = {"tool_calls": "stop", "function_call": "stop"}
 _NOT_CARRIED = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "annotations")
-_PLAIN = frozenset({"content", "role"})
 
 
-class CompletionsOverChat:
-    """One legacy completions exchange over chat completions.
+class CompletionsOverChat(Exchange):
+    """`Translation` of a legacy completions client's exchange for a chat handler."""
 
-    Args:
-        hub: of no effect, since completions have no reasoning to keep.
-
-    Carried: one prompt as one user message, all sampling parameters under their own names (``n`` included),
-    ``logprobs`` as ``logprobs`` with ``top_logprobs`` and back in the legacy form, ``echo`` (the prompt is put before
-    the text here), a refusal as text. A request without ``max_tokens`` goes without: the legacy default of 16 tokens
-    would end before a model that reasons has said a word.
-
-    Dropped, on record: reasoning, tool calls and audio of the answer.
-
-    Refused (400): several prompts, prompts of token ids, ``suffix``, ``best_of`` over 1, and ``echo`` with
-    ``logprobs``, which asks for the probabilities of the prompt.
-    """
-
-    __slots__ = ("_echo", "_id", "_losses", "_offsets")
+    __slots__ = ("_echo", "_id", "_offsets")
 
     def __init__(self, losses: Losses, *, hub: bool = False) -> None:
-        del hub
-        self._losses = losses
+        super().__init__(losses, hub=hub)
         self._echo = ""
         self._id = ""
         self._offsets: dict[int, int] = {}  # characters of each choice that the stream has said
 
-    def request(self, body: Json) -> Json:
-        """See `Translation.request`."""
-        prompt = _prompt(body.get("prompt"))
-        _check(body)
-        out = {key: value for key, value in body.items() if key not in _OWN}
-        out["messages"] = [{"role": "user", "content": prompt}]
-        if body.get("messages") is not None:
-            self._losses.add("messages", "dropped", "completions take a 'prompt'")
-        if (top := body.get("logprobs")) is not None:
-            out["logprobs"], out["top_logprobs"] = True, top
-        self._echo = prompt if body.get("echo") else ""
-        return out
-
     def reply(self, body: Json) -> Json:
-        """See `Translation.reply`.
-
-        Raises:
-            UpstreamError: there are no choices in it (502, code ``upstream_invalid_response``).
-        """
-        choices = body.get("choices")
-        if not isinstance(choices, list):
-            raise UpstreamError("The upstream's reply has no choices.", code="upstream_invalid_response")
-        made = [self._choice(choice, i, "message") for i, choice in enumerate(choices) if isinstance(choice, dict)]
+        """See `Translation.reply`."""
+        made = [self._choice(choice, i, "message") for i, choice in enumerate(choices_of(body))]
         for choice in made:
             choice["finish_reason"] = choice["finish_reason"] or "stop"
         return self._completion(body, made)
 
     def event(self, data: Json) -> list[Json]:
         """See `Translation.event`; a chunk that says nothing makes no event."""
-        choices = data.get("choices")
-        if not isinstance(choices, list):
-            return []
-        if len(choices) == 1 and (plain := self._plain_choice(choices[0])) is not None:
-            return [self._completion(data, [plain])]
-        made = [self._choice(choice, i, "delta") for i, choice in enumerate(choices) if isinstance(choice, dict)]
+        plain = plain_choice(data)
+        if plain is not None and (index := plain.get("index", 0)).__class__ is int and index in self._offsets:
+            text = plain["delta"]["content"]
+            self._offsets[index] += len(text)
+            said = {"text": text, "index": index, "logprobs": None, "finish_reason": None}
+            return [self._completion(data, [said])]
+        made = [self._choice(choice, i, "delta") for i, choice in enumerate(objects(data.get("choices")))]
         made = [choice for choice in made if choice["text"] or choice["finish_reason"] or choice["logprobs"]]
         return [self._completion(data, made)] if made or data.get("usage") else []
 
@@ -88,51 +56,40 @@ class CompletionsOverChat:
         """See `Translation.finish`; nothing is held back."""
         return []
 
-    def param(self, name: str) -> str:
-        """See `Translation.param`."""
-        return "prompt" if name.startswith("messages[") else _NAMES.get(name, name)
+    def _write(self, body: Json) -> Written:
+        prompt = _prompt(body.get("prompt"))
+        fields = Fields(self._losses, _NAMES)
+        fields.read(body, _RULES)
+        fields.out["messages"] = [{"role": "user", "content": prompt}]
+        if checks.optional_bool(body, "echo", ""):
+            self._echo = prompt
+            if body.get("logprobs") is not None:
+                raise checks.unsupported_parameter(
+                    "echo", "a chat model does not give the log probabilities of its prompt"
+                )
+        return fields.written()
 
     def _completion(self, body: Json, choices: list[Json]) -> Json:
         """The completion or chunk around the choices; all other fields stay as they are."""
         if not self._id:
             given = body.get("id")
-            if not (isinstance(given, str) and given.startswith("cmpl-")):
-                given = f"cmpl-{secrets.token_hex(12)}"
-            self._id = given
+            is_own = isinstance(given, str) and given.startswith("cmpl-")
+            self._id = str(given) if is_own else f"cmpl-{secrets.token_hex(12)}"
         made = {**body, "id": self._id, "object": "text_completion", "choices": choices}
         if "created" not in made:
             made["created"] = int(time.time())
         return made
 
-    def _plain_choice(self, choice: Any) -> Json | None:
-        """The choice of a chunk that holds a piece of text and nothing else; None for any other."""
-        try:
-            delta, index = choice["delta"], choice["index"]
-            text = delta["content"]
-            if (
-                text.__class__ is str
-                and text
-                and delta.keys() <= _PLAIN
-                and choice.get("finish_reason") is None
-                and choice.get("logprobs") is None
-                and index in self._offsets
-            ):
-                self._offsets[index] += len(text)
-                return {"text": text, "index": index, "logprobs": None, "finish_reason": None}
-        except (KeyError, TypeError, AttributeError):
-            pass
-        return None
-
     def _choice(self, choice: Json, position: int, key: str) -> Json:
         """One choice, of a reply (``message``) or of a chunk (``delta``)."""
         index = choice.get("index")
         index = index if type(index) is int else position
-        message = choice.get(key)
-        message = message if isinstance(message, dict) else {}
+        said = choice.get(key)
+        said = said if isinstance(said, dict) else {}
         for field in _NOT_CARRIED:
-            if message.get(field):
-                self._losses.add(f"choices[{index}].{field}", "dropped", "a completion holds text only")
-        text = _said(message.get("content")) + _said(message.get("refusal"))
+            if said.get(field):
+                self._losses.add(f"choices[{index}].text", "dropped", f"'{field}': not known to completions")
+        text = text_of(said.get("content")) + text_of(said.get("refusal"))
         if index not in self._offsets:
             self._offsets[index] = 0
             text = self._echo + text
@@ -143,64 +100,47 @@ class CompletionsOverChat:
             "text": text,
             "index": index,
             "logprobs": _legacy_logprobs(choice.get("logprobs"), offset),
-            "finish_reason": _REASONS.get(reason, reason) if isinstance(reason, str) else None,
+            "finish_reason": CHAT_TO_COMPLETIONS.get(reason, reason) if isinstance(reason, str) else None,
         }
 
 
 def _prompt(value: Any) -> str:
-    if value is None:
-        raise InvalidRequest(
-            "'prompt' is required and was not found.", code="missing_required_parameter", param="prompt"
-        )
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list):
-        raise _wrong("prompt", "must be a string or an array of strings", value)
-    if any(isinstance(item, int | list) for item in value):
-        raise _unsupported("prompt", "a chat model takes text, not token ids", code="unsupported_content")
-    if len(value) > 1:
-        raise _unsupported("prompt", f"a chat model answers one prompt at a time, found {len(value)}")
-    if not value:
-        raise InvalidRequest("'prompt' must have one entry, found none.", code="empty_array", param="prompt")
-    if not isinstance(value[0], str):
-        raise _wrong("prompt[0]", "must be a string", value[0])
-    return value[0]
+    prompts = checks.want_content(value, "prompt")
+    if isinstance(prompts, str):
+        return prompts
+    if not prompts:
+        raise checks.empty("prompt")
+    if any(isinstance(item, int | list) for item in prompts):
+        raise checks.unsupported_content("prompt", "a chat model takes text, not token ids")
+    if len(prompts) > 1:
+        raise checks.unsupported_parameter("prompt", f"a chat model answers one prompt at a time, found {len(prompts)}")
+    if not isinstance(prompts[0], str):
+        raise checks.wrong_type("prompt[0]", "a string", prompts[0])
+    return prompts[0]
 
 
-def _check(body: Json) -> None:
-    """Refuse what no chat model can do.
-
-    Raises:
-        InvalidRequest: a field has the wrong type or asks for too much (400).
-    """
-    if body.get("suffix") not in (None, ""):
-        raise _unsupported("suffix", "a chat model writes no text between two others")
-    if body.get("best_of") not in (None, 1):
-        raise _unsupported("best_of", "a chat model does not choose among its answers")
-    echo, top = body.get("echo"), body.get("logprobs")
-    if echo is not None and not isinstance(echo, bool):
-        raise _wrong("echo", "must be a boolean", echo)
-    if top is not None and type(top) is not int:
-        raise _wrong("logprobs", "must be an integer", top)
-    if echo and top is not None:
-        raise _unsupported("echo", "a chat model does not give the log probabilities of its prompt")
+def _suffix(_: Fields, key: str, value: Any) -> None:
+    if value != "":
+        raise checks.unsupported_parameter(key, "a chat model writes no text between two others")
 
 
-def _wrong(field: str, wanted: str, found: Any) -> InvalidRequest:
-    return InvalidRequest(f"'{field}' {wanted}, found {type(found).__name__}.", code="invalid_type", param=field)
+def _best_of(_: Fields, key: str, value: Any) -> None:
+    if value != 1:
+        raise checks.unsupported_parameter(key, "a chat model does not choose among its answers")
 
 
-def _unsupported(field: str, reason: str, *, code: str = "unsupported_parameter") -> InvalidRequest:
-    return InvalidRequest(f"'{field}' cannot be used with this model: {reason}.", code=code, param=field)
+def _logprobs(fields: Fields, key: str, value: Any) -> None:
+    fields.out |= {"logprobs": True, "top_logprobs": checks.want_integer(value, key)}
 
 
-def _said(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text") for part in content if isinstance(part, dict))
-    return "".join(text for text in texts if isinstance(text, str))
+_RULES: Mapping[str, Rule] = {
+    "prompt": apart,
+    "echo": apart,
+    "messages": dropped("completions take a 'prompt'"),
+    "suffix": _suffix,
+    "best_of": _best_of,
+    "logprobs": _logprobs,
+}
 
 
 def _legacy_logprobs(value: Any, offset: int) -> Json | None:
@@ -208,22 +148,20 @@ def _legacy_logprobs(value: Any, offset: int) -> Json | None:
     found = value.get("content") if isinstance(value, dict) else None
     if not isinstance(found, list):
         return None
-    entries = [entry for entry in found if isinstance(entry, dict)]
-    tokens = [_said(entry.get("token")) for entry in entries]
+    entries = objects(found)
+    tokens = [text_of(entry.get("token")) for entry in entries]
     offsets = []
     for token in tokens:
         offsets.append(offset)
         offset += len(token)
-    tops = [_top(entry) for entry in entries]
     return {
         "tokens": tokens,
         "token_logprobs": [entry.get("logprob") for entry in entries],
-        "top_logprobs": tops if any(entry.get("top_logprobs") for entry in entries) else None,
+        "top_logprobs": [_top(entry) for entry in entries] if any(e.get("top_logprobs") for e in entries) else None,
         "text_offset": offsets,
     }
 
 
 def _top(entry: Json) -> Json:
     """Likely tokens at one place; the one that was taken is always among them, as it was in the legacy API."""
-    others = [entry, *(entry.get("top_logprobs") or ())]
-    return {_said(other.get("token")): other.get("logprob") for other in others if isinstance(other, dict)}
+    return {text_of(one.get("token")): one.get("logprob") for one in (entry, *objects(entry.get("top_logprobs")))}

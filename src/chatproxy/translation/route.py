@@ -67,8 +67,8 @@ class _Renamed(Losses):
         self._losses = losses
         self._param = param
 
-    def add(self, field: str, action: Action, reason: str) -> None:
-        self._losses.add(self._param(field), action, reason)
+    def add(self, field: str, action: Action, reason: str, *, once: bool = False) -> None:
+        self._losses.add(self._param(field), action, reason, once=once)
 
 
 class _Chained:

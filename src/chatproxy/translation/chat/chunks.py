@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 
 from chatproxy.translation.base import Json
 
+# Stands between parts of the reasoning that a handler keeps apart.
+REASONING_GAP = "\n\n"
+_CALLS = (("function", "arguments"), ("custom", "input"))
+
 
 class Delta(NamedTuple):
     """A piece of the answer: the fields of a chunk's ``delta``, and log probabilities by ``content`` or ``refusal``."""
@@ -36,13 +40,18 @@ class Ending(NamedTuple):
     service_tier: str | None = None
     stop_reason: str | None = None
 
+    def choice(self, key: str, said: Json, logprobs: Json | None = None) -> Json:
+        """The choice that ends."""
+        made = {"index": 0, key: said, "logprobs": logprobs, "finish_reason": self.finish_reason}
+        return made if self.stop_reason is None else {**made, "stop_reason": self.stop_reason}
+
+    def around(self, opening: Json) -> Json:
+        """The opening of a chat object, with what is said of the whole answer."""
+        return opening if self.service_tier is None else {**opening, "service_tier": self.service_tier}
+
 
 class Chunks:
-    """Writes the chunks of one stream: a role first, then deltas, a finish reason and the usage, all under one id.
-
-    Attributes:
-        is_open: the role is said, the finish reason is not.
-    """
+    """Writes the chunks of one stream: a role first, then deltas, a finish reason and the usage, all under one id."""
 
     __slots__ = ("_head", "is_finished", "is_open")
 
@@ -61,10 +70,8 @@ class Chunks:
 
     def chunk(self, said: Json, logprobs: Json | None = None) -> Json:
         """One chunk with one delta."""
-        return {
-            **self._head,
-            "choices": [{"index": 0, "delta": said, "logprobs": logprobs, "finish_reason": None}],
-        }
+        choice = {"index": 0, "delta": said, "logprobs": logprobs, "finish_reason": None}
+        return {**self._head, "choices": [choice]}
 
     def chunks(self, deltas: Iterable[Delta]) -> list[Json]:
         """A chunk for each delta."""
@@ -74,13 +81,10 @@ class Chunks:
         """The finish reason, then the usage in a chunk of its own where there is one."""
         self.is_finished = True
         self.is_open = False
-        tier = {} if ending.service_tier is None else {"service_tier": ending.service_tier}
-        last = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": ending.finish_reason}
-        if ending.stop_reason is not None:
-            last["stop_reason"] = ending.stop_reason
-        made = [{**self._head, **tier, "choices": [last]}]
+        opening = ending.around(self._head)
+        made = [{**opening, "choices": [ending.choice("delta", {})]}]
         if ending.usage is not None:
-            made.append({**self._head, **tier, "choices": [], "usage": ending.usage})
+            made.append({**opening, "choices": [], "usage": ending.usage})
         return made
 
 
@@ -109,47 +113,30 @@ def completion(opening: Json, deltas: Iterable[Delta], ending: Ending) -> Json:
             logprobs[key] = [*(logprobs[key] or ()), *value] if value else logprobs[key]
     if message["content"] is None and message["refusal"] is None and "tool_calls" not in message:
         message["content"] = ""
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": logprobs if any(logprobs.values()) else None,
-        "finish_reason": ending.finish_reason,
-    }
-    if ending.stop_reason is not None:
-        choice["stop_reason"] = ending.stop_reason
-    made = {**opening, "choices": [choice]}
-    if ending.usage is not None:
-        made["usage"] = ending.usage
-    if ending.service_tier is not None:
-        made["service_tier"] = ending.service_tier
-    return made
+    choice = ending.choice("message", message, logprobs if any(logprobs.values()) else None)
+    made = {**ending.around(opening), "choices": [choice]}
+    return made if ending.usage is None else {**made, "usage": ending.usage}
 
 
 def call_start(index: int, call_id: Any, name: Any, *, is_custom: bool = False) -> Delta:
     """The delta that opens a call; what the model writes for it follows."""
+    kind, written = _CALLS[is_custom]
     call_id = call_id if isinstance(call_id, str) and call_id else f"call_{token_hex(12)}"
-    name = name if isinstance(name, str) else ""
-    called: Json = (
-        {"custom": {"name": name, "input": ""}} if is_custom else {"function": {"name": name, "arguments": ""}}
-    )
-    return Delta(
-        {"tool_calls": [{"index": index, "id": call_id, "type": "custom" if is_custom else "function", **called}]}
-    )
+    called = {"name": name if isinstance(name, str) else "", written: ""}
+    return Delta({"tool_calls": [{"index": index, "id": call_id, "type": kind, kind: called}]})
 
 
-def call_piece(index: int, written: str, *, is_custom: bool = False) -> Delta:
+def call_piece(index: int, text: str, *, is_custom: bool = False) -> Delta:
     """The delta with the next piece of a call's arguments, or of a custom call's input."""
-    called: Json = {"custom": {"input": written}} if is_custom else {"function": {"arguments": written}}
-    return Delta({"tool_calls": [{"index": index, **called}]})
+    kind, written = _CALLS[is_custom]
+    return Delta({"tool_calls": [{"index": index, kind: {written: text}}]})
 
 
 def _add_calls(calls: list[Json], pieces: list[Json]) -> None:
     """Put pieces of calls together; a call's first piece has its id and name."""
     for piece in pieces:
-        if piece["index"] == len(calls):
-            calls.append({key: dict(value) if isinstance(value, dict) else value for key, value in piece.items()})
-            del calls[-1]["index"]
-        elif "custom" in piece:
-            calls[piece["index"]]["custom"]["input"] += piece["custom"]["input"]
+        kind, written = _CALLS["custom" in piece]
+        if "id" in piece:
+            calls.append({"id": piece["id"], "type": kind, kind: dict(piece[kind])})
         else:
-            calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+            calls[piece["index"]][kind][written] += piece[kind][written]

@@ -11,35 +11,33 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.chat.chunks import Delta, call_piece, call_start
+from chatproxy.translation.base import NOT_ON_CHAT, Json, Losses
+from chatproxy.translation.chat.chunks import REASONING_GAP, Delta, call_piece, call_start
+from chatproxy.translation.hub import objects
 
-_REASONING_GAP = "\n\n"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class _Block:
+class _Block(msgspec.Struct):
     """An open block.
 
     Attributes:
         begin: where in the content its text began.
         call: its place among the calls.
+        whole: the input that came with the block's beginning.
         pieces: the text of a thinking block, or the arguments of a custom call, which can only be read whole.
     """
 
-    __slots__ = ("begin", "call", "citations", "has_written", "is_custom", "kind", "pieces", "signature", "whole")
-
-    def __init__(self, kind: Any, *, begin: int = 0, call: int = 0, is_custom: bool = False, whole: Any = None) -> None:
-        self.kind = kind
-        self.begin = begin
-        self.call = call
-        self.is_custom = is_custom
-        self.whole = whole
-        self.has_written = False
-        self.signature = ""
-        self.pieces: list[str] = []
-        self.citations: list[Any] = []
+    kind: str
+    begin: int = 0
+    call: int = 0
+    is_custom: bool = False
+    whole: Any = None
+    signature: str = ""
+    has_written: bool = False
+    pieces: list[str] = []
+    citations: list[Any] = []
 
 
 class Blocks:
@@ -70,25 +68,28 @@ class Blocks:
         """Count a piece of text that goes to the client."""
         self._text_size += len(text)
 
-    def whole(self, index: Any, block: Json) -> list[Delta]:
-        """A block that comes in one."""
-        return self.start(index, block) + self.stop(index)
+    def all(self, content: Any) -> list[Delta]:
+        """Blocks that come whole."""
+        deltas: list[Delta] = []
+        for block in objects(content):
+            deltas += self.start(None, block) + self.stop(None)
+        return deltas
 
-    def start(self, index: Any, block: Json) -> list[Delta]:
+    def start(self, index: int | None, block: Json) -> list[Delta]:
         """A block begins, maybe with some of what it holds."""
-        kind = block.get("type")
-        begin = self._BEGINNINGS.get(str(kind))
+        kind = str(block.get("type"))
+        begin = self._BEGINNINGS.get(kind)
         if begin is None:
-            self._losses.add("choices[0].message", "dropped", f"chat has no place for {str(kind)[:60]} blocks")
+            self._losses.add("choices[0].message", "dropped", f"{kind[:60]} blocks: {NOT_ON_CHAT}")
             return []
         return begin(self, index, block)
 
-    def delta(self, index: Any, delta: Json) -> list[Delta]:
+    def delta(self, index: int | None, delta: Json) -> list[Delta]:
         """The next piece of a block."""
         block = self._open.get(index)
         if block is None:
             return []
-        kind = delta.get("type")
+        kind = str(delta.get("type"))
         if kind == "text_delta":
             return self._say(_text(delta, "text"))
         if kind == "thinking_delta":
@@ -100,49 +101,47 @@ class Blocks:
         elif kind == "citations_delta":
             block.citations.append(delta.get("citation"))
         else:
-            self._losses.add("choices[0].delta", "dropped", f"chat has no place for {str(kind)[:60]}")
+            self._losses.add("choices[0].message", "dropped", f"{kind[:60]}: {NOT_ON_CHAT}")
         return []
 
-    def stop(self, index: Any) -> list[Delta]:
+    def stop(self, index: int | None) -> list[Delta]:
         """A block ends."""
         block = self._open.pop(index, None)
         if block is None:
             return []
         if block.kind == "text":
             return self._annotations(block)
-        if block.kind == "thinking":
-            return self._sealed(block)
-        return self._written(block)
+        return self._sealed(block) if block.kind == "thinking" else self._written(block)
 
     def stop_all(self) -> list[Delta]:
         """The answer is over, whichever blocks are still open."""
         return [delta for index in list(self._open) for delta in self.stop(index)]
 
-    def _begin_text(self, index: Any, block: Json) -> list[Delta]:
-        opened = self._open[index] = _Block("text", begin=self._text_size)
+    def _begin_text(self, index: int | None, block: Json) -> list[Delta]:
         citations = block.get("citations")
-        opened.citations += citations if isinstance(citations, list) else []
+        told = [*citations] if isinstance(citations, list) else []
+        self._open[index] = _Block("text", begin=self._text_size, citations=told)
         return self._say(_text(block, "text"))
 
-    def _begin_thinking(self, index: Any, block: Json) -> list[Delta]:
-        opened = self._open[index] = _Block("thinking")
-        opened.signature = _text(block, "signature")
+    def _begin_thinking(self, index: int | None, block: Json) -> list[Delta]:
+        opened = self._open[index] = _Block("thinking", signature=_text(block, "signature"))
         return self._think(opened, _text(block, "thinking"))
 
-    def _redacted(self, index: Any, block: Json) -> list[Delta]:
+    def _redacted(self, _: int | None, block: Json) -> list[Delta]:
         if self._hub:
             return [Delta({"thinking_blocks": [{"type": "redacted_thinking", "data": _text(block, "data")}]})]
-        self._losses.add("choices[0].message.reasoning_content", "dropped", "redacted thinking cannot be read")
+        reason = f"redacted thinking: {NOT_ON_CHAT}"
+        self._losses.add("choices[0].message.reasoning_content", "dropped", reason)
         return []
 
-    def _begin_call(self, index: Any, block: Json) -> list[Delta]:
+    def _begin_call(self, index: int | None, block: Json) -> list[Delta]:
         name = _text(block, "name")
         opened = _Block("tool_use", call=self._calls, is_custom=name in self._custom, whole=block.get("input"))
         self._open[index] = opened
         self._calls += 1
         return [call_start(opened.call, block.get("id"), name, is_custom=opened.is_custom)]
 
-    _BEGINNINGS: ClassVar[dict[str, Callable[[Blocks, Any, Json], list[Delta]]]] = {
+    _BEGINNINGS: ClassVar[dict[str, Callable[[Blocks, int | None, Json], list[Delta]]]] = {
         "text": _begin_text,
         "thinking": _begin_thinking,
         "redacted_thinking": _redacted,
@@ -160,7 +159,7 @@ class Blocks:
         if self._hub:
             block.pieces.append(text)
         elif self._has_reasoned and not block.has_written:
-            text = _REASONING_GAP + text
+            text = REASONING_GAP + text
         self._has_reasoned = block.has_written = True
         return [Delta({"reasoning_content": text})]
 
@@ -186,7 +185,7 @@ class Blocks:
             made = {"type": "thinking", "thinking": "".join(block.pieces), "signature": block.signature or None}
             return [Delta({"thinking_blocks": [made]})] if block.pieces or block.signature else []
         if block.signature:
-            self._losses.add("choices[0].message.reasoning_content", "changed", "left without its signature")
+            self._losses.add("choices[0].message.reasoning_content", "changed", f"its signature: {NOT_ON_CHAT}")
         return []
 
     def _annotations(self, block: _Block) -> list[Delta]:
@@ -195,14 +194,11 @@ class Blocks:
         for citation in block.citations:
             kind = citation.get("type") if isinstance(citation, dict) else None
             if kind != "web_search_result_location":
-                self._losses.add("choices[0].message.annotations", "dropped", f"chat has no {str(kind)[:60]}")
+                reason = f"{str(kind)[:60]}: {NOT_ON_CHAT}"
+                self._losses.add("choices[0].message.annotations", "dropped", reason)
                 continue
-            cited = {
-                "url": citation.get("url"),
-                "title": citation.get("title") or "",
-                "start_index": block.begin,
-                "end_index": self._text_size,
-            }
+            cited = {"url": citation.get("url"), "title": citation.get("title") or ""}
+            cited |= {"start_index": block.begin, "end_index": self._text_size}
             made.append({"type": "url_citation", "url_citation": cited})
         return [Delta({"annotations": made})] if made else []
 

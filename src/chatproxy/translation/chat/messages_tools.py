@@ -7,110 +7,64 @@ Source: Anthropic API reference, "Messages", parameters ``tools`` and ``tool_cho
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.chat.checks import (
-    note_unread,
-    want_list,
-    want_object,
-    want_text,
-    wrong_type,
-    wrong_value,
-)
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_MESSAGES, Json, Losses
+from chatproxy.translation.chat.tools import Choice, Tool, choice_of, tools_of
 
 _CHOICES = {"none": "none", "auto": "auto", "required": "any"}
 _FREE_TEXT: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
-class Tools(NamedTuple):
-    """What the request says about tools; ``custom`` has the names of those that take free text."""
+def offer_tools(out: Json, body: Json, losses: Losses) -> frozenset[str]:
+    """Put ``tools`` and ``tool_choice`` into the handler's request.
 
-    tools: list[Json]
-    choice: Json | None
-    custom: frozenset[str]
-
-
-def read_tools(body: Json, losses: Losses) -> Tools:
-    """Read ``tools``, ``tool_choice`` and ``parallel_tool_calls``.
-
-    Raises:
-        InvalidRequest: a tool or choice of a type that chat does not know, or without its name (400).
+    Returns:
+        The names of the tools that take free text.
     """
-    given = body.get("tools")
-    listed = [] if given is None else want_list(given, "tools")
-    tools = [_tool(tool, f"tools[{index}]", losses) for index, tool in enumerate(listed)]
-    custom = frozenset(tool["custom"]["name"] for tool in listed if tool["type"] == "custom")
-    wanted = body.get("tool_choice")
-    choice, allowed = (None, None) if wanted is None else _choice(wanted)
-    if allowed is not None:
+    listed = tools_of(body)
+    chosen = None if body.get("tool_choice") is None else choice_of(body["tool_choice"])
+    tools = [_tool(tool, losses) for tool in listed]
+    if chosen is not None and chosen.is_list:
         losses.add("tool_choice.allowed_tools", "changed", "only the allowed tools are sent")
+        allowed = {name for _, name in chosen.named}
         tools = [tool for tool in tools if tool["name"] in allowed]
-    is_serial = _is_serial(body.get("parallel_tool_calls"))
+    is_serial = checks.optional_bool(body, "parallel_tool_calls", "") is False
+    choice = None if chosen is None else _choice(chosen)
     if not tools and choice is not None and choice["type"] in ("none", "auto"):
         choice = None
     if is_serial and tools and (choice is None or choice["type"] != "none"):
         choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
-    return Tools(tools, choice, custom)
+    if tools:
+        out["tools"] = tools
+    if choice is not None:
+        out["tool_choice"] = choice
+    return frozenset(tool.name for tool in listed if tool.kind == "custom")
 
 
-def _tool(tool: Any, at: str, losses: Losses) -> Json:
-    kind = want_text(want_object(tool, at), "type", at)
-    if kind not in ("function", "custom"):
-        raise wrong_value(f"{at}.type", f"expected 'function' or 'custom', found {kind[:40]!r}")
-    note_unread(losses, tool, ("type", kind, "cache_control"), at)
-    where = f"{at}.{kind}"
-    defined = want_object(tool.get(kind), where)
-    made: Json = {"name": want_text(defined, "name", where), "input_schema": _FREE_TEXT}
-    if defined.get("description") is not None:
-        made["description"] = want_text(defined, "description", where)
-    if kind == "custom":
-        losses.add(where, "changed", "free text is asked for as a field of an object")
-        note_unread(losses, defined, ("name", "description"), where)
+def _tool(tool: Tool, losses: Losses) -> Json:
+    losses.add_rest(tool.around, ("type", tool.kind, "cache_control"), tool.at.rpartition(".")[0], NOT_ON_MESSAGES)
+    made: Json = {"name": tool.name, "input_schema": _FREE_TEXT}
+    if description := checks.optional_text(tool.fields, "description", tool.at):
+        made["description"] = description
+    if tool.kind == "custom":
+        losses.add(tool.at, "changed", "free text is asked for as a field of an object")
+        losses.add_rest(tool.fields, ("name", "description"), tool.at, NOT_ON_MESSAGES)
     else:
-        note_unread(losses, defined, ("name", "description", "parameters", "strict"), where)
-        made["input_schema"] = _schema(defined.get("parameters"), f"{where}.parameters")
-        if defined.get("strict"):
+        losses.add_rest(tool.fields, ("name", "description", "parameters", "strict"), tool.at, NOT_ON_MESSAGES)
+        made["input_schema"] = _schema(tool)
+        if tool.fields.get("strict"):
             made["strict"] = True
-    if tool.get("cache_control") is not None:
-        made["cache_control"] = tool["cache_control"]
+    if tool.around.get("cache_control") is not None:
+        made["cache_control"] = tool.around["cache_control"]
     return made
 
 
-def _schema(parameters: Any, at: str) -> Json:
-    schema = {} if parameters is None else want_object(parameters, at)
+def _schema(tool: Tool) -> Json:
+    schema = checks.optional_object(tool.fields, "parameters", tool.at)
     return schema if "type" in schema else {"type": "object", **schema}
 
 
-def _choice(value: Any) -> tuple[Json, frozenset[str] | None]:
-    """The choice, and the names of the tools where only some are allowed."""
-    if isinstance(value, str):
-        if value not in _CHOICES:
-            raise wrong_value("tool_choice", f"expected none, auto, required or an object, found {value[:40]!r}")
-        return {"type": _CHOICES[value]}, None
-    if not isinstance(value, dict):
-        raise wrong_type("tool_choice", "a string or an object", value)
-    kind = want_text(value, "type", "tool_choice")
-    if kind != "allowed_tools":
-        return {"type": "tool", "name": _name(value, "tool_choice")}, None
-    at = "tool_choice.allowed_tools"
-    allowed = want_object(value.get(kind), at)
-    mode = want_text(allowed, "mode", at)
-    if mode not in ("auto", "required"):
-        raise wrong_value(f"{at}.mode", f"expected auto or required, found {mode[:40]!r}")
-    listed = want_list(allowed.get("tools"), f"{at}.tools")
-    named = frozenset(_name(want_object(tool, f"{at}.tools[{i}]"), f"{at}.tools[{i}]") for i, tool in enumerate(listed))
-    return {"type": _CHOICES[mode]}, named
-
-
-def _name(named: Json, at: str) -> str:
-    kind = want_text(named, "type", at)
-    if kind not in ("function", "custom"):
-        raise wrong_value(f"{at}.type", f"expected function, custom or allowed_tools, found {kind[:40]!r}")
-    return want_text(want_object(named.get(kind), f"{at}.{kind}"), "name", f"{at}.{kind}")
-
-
-def _is_serial(value: Any) -> bool:
-    if value is not None and not isinstance(value, bool):
-        raise wrong_type("parallel_tool_calls", "a boolean", value)
-    return value is False
+def _choice(choice: Choice) -> Json:
+    if choice.named and not choice.is_list:
+        return {"type": "tool", "name": choice.named[0][1]}
+    return {"type": _CHOICES[choice.mode]}

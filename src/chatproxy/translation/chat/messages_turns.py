@@ -12,34 +12,25 @@ from typing import Any
 
 import msgspec
 
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.chat.checks import (
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_MESSAGES, Json, Losses
+from chatproxy.translation.chat.conversation import (
+    READ,
     TEXT_ONLY,
+    TOOL_PARTS,
+    USER_PARTS,
     Call,
-    Part,
     answered_by,
     calls_of,
     content_of,
     messages_of,
-    note_unread,
     reasoning_of,
     said_by,
     thinking_blocks_of,
-    unsupported_content,
-    wrong_value,
 )
-from chatproxy.translation.chat.messages_media import block_of
+from chatproxy.translation.chat.messages_media import blocks_of, marked, text_blocks
 
-_USER_PARTS = frozenset({"text", "image_url", "file", "input_audio", "video_url"})
-_TOOL_PARTS = frozenset({"text", "image_url", "file"})
-_READ_BY_ROLE = {
-    "assistant": frozenset(
-        {"role", "content", "refusal", "tool_calls", "audio", "function_call", "cache_control"}
-        | {"reasoning_content", "reasoning", "thinking_blocks"}
-    ),
-    "tool": frozenset({"role", "content", "tool_call_id", "cache_control"}),
-}
-_READ = frozenset({"role", "content", "cache_control"})
+_READ = {role: keys | {"cache_control"} for role, keys in READ.items()}
 _decode = msgspec.json.Decoder().decode
 
 
@@ -61,24 +52,20 @@ class Turns:
         self.turns: list[Json] = []
 
     def read(self, body: Json) -> None:
-        """Take every message of the request.
-
-        Raises:
-            InvalidRequest: a message is not as OpenAI wants it, or cannot be carried (400).
-        """
+        """Take every message of the request."""
         at, role = "messages", ""
         for at, role, message in messages_of(body):
-            note_unread(self._losses, message, _READ_BY_ROLE.get(role, _READ), at)
+            self._losses.add_rest(message, _READ[role], at, NOT_ON_MESSAGES)
             if role == "assistant":
                 self._say(role, self._assistant(message, at), at)
             elif role == "tool":
                 self._result(message, at)
             elif role == "user":
-                self._say(role, self._content(message, at, _USER_PARTS), at)
+                self._say(role, self._content(message, at, USER_PARTS), at)
             else:
                 self._instructions(message, at)
         if not self.turns:
-            raise unsupported_content("messages", "the handler's API wants something beside instructions")
+            raise checks.unsupported_content("messages", "the handler's API wants something beside instructions")
         if role == "assistant":
             self._losses.add(at, "changed", "the model goes on from it instead of answering it")
 
@@ -93,16 +80,16 @@ class Turns:
         for kind, words in said:
             if kind == "refusal":
                 self._losses.add(f"{at}.refusal", "changed", "sent as text")
-            blocks += _text_block(words)
+            blocks += text_blocks(words)
         for call in calls_of(message, at):
             self._calls[call.id] = call
             blocks.append({"type": "tool_use", "id": self._id(call), "name": call.name, "input": _input_of(call)})
-        return _marked(blocks, message)
+        return marked(blocks, message)
 
     def _thinking(self, message: Json, at: str) -> list[Json]:
         parts = thinking_blocks_of(message, at)
         if not parts and reasoning_of(message, at):
-            self._losses.add(f"{at}.reasoning_content", "dropped", "the handler's API takes only signed reasoning")
+            self._losses.add(f"{at}.reasoning_content", "dropped", "Messages takes only signed reasoning")
         blocks: list[Json] = []
         for part in parts:
             if part.kind == "redacted_thinking":
@@ -110,19 +97,19 @@ class Turns:
             elif part.fields.get("signature"):
                 blocks.append({key: part.fields[key] for key in ("type", "thinking", "signature")})
             else:
-                self._losses.add(part.at, "dropped", "the handler's API takes only signed reasoning")
+                self._losses.add(part.at, "dropped", "Messages takes only signed reasoning")
         return blocks
 
     def _result(self, message: Json, at: str) -> None:
         call = answered_by(message, at, self._calls)
-        content = content_of(message, at, _TOOL_PARTS)
+        content = content_of(message, at, TOOL_PARTS)
         block: Json = {"type": "tool_result", "tool_use_id": self._id(call)}
         if isinstance(content, str):
             if content.strip():
                 block["content"] = content
-        elif blocks := self._blocks(content):
+        elif blocks := blocks_of(content, self._losses):
             block["content"] = blocks
-        self._say("user", _marked([block], message), at)
+        self._say("user", marked([block], message), at)
 
     def _say(self, role: str, blocks: list[Json], at: str) -> None:
         """Add to the last turn where it is of the same role, else begin a new one."""
@@ -141,17 +128,8 @@ class Turns:
 
     def _content(self, message: Json, at: str, kinds: Collection[str]) -> list[Json]:
         content = content_of(message, at, kinds)
-        blocks = _text_block(content) if isinstance(content, str) else self._blocks(content)
-        return _marked(blocks, message)
-
-    def _blocks(self, parts: list[Part]) -> list[Json]:
-        blocks: list[Json] = []
-        for part in parts:
-            note_unread(self._losses, part.fields, ("type", part.kind, "cache_control"), part.at)
-            block = block_of(part, self._losses)
-            if block is not None:
-                blocks += _marked([block], part.fields)
-        return blocks
+        blocks = text_blocks(content) if isinstance(content, str) else blocks_of(content, self._losses)
+        return marked(blocks, message)
 
     def _id(self, call: Call) -> str:
         """The call's id, or one made of it where it has characters the API refuses."""
@@ -161,23 +139,8 @@ class Turns:
         return f"toolu_{blake2b(call.id.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
 
 
-def _text_block(text: str) -> list[Json]:
-    return [{"type": "text", "text": text}] if text.strip() else []
-
-
-def _marked(blocks: list[Json], holder: Json) -> list[Json]:
-    """The blocks, the last of them with the cache mark that some chat clients set on messages and parts."""
-    if holder.get("cache_control") is not None and blocks:
-        return [*blocks[:-1], {**blocks[-1], "cache_control": holder["cache_control"]}]
-    return blocks
-
-
 def _input_of(call: Call) -> Any:
-    """A call's arguments as an object; a custom call's text as its only field.
-
-    Raises:
-        InvalidRequest: the arguments are no JSON object (400).
-    """
+    """A call's arguments as an object; a custom call's text as its only field."""
     if call.is_custom:
         return {"input": call.written}
     if not call.written.strip():
@@ -185,7 +148,7 @@ def _input_of(call: Call) -> Any:
     try:
         found = _decode(call.written)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as exc:
-        raise wrong_value(call.at, "expected a JSON object, found what is no JSON") from exc
+        raise checks.wrong_value(call.at, "expected a JSON object, found what is no JSON") from exc
     if not isinstance(found, dict):
-        raise wrong_value(call.at, f"expected a JSON object, found {call.written[:40]!r}")
+        raise checks.wrong_value(call.at, f"expected a JSON object, found {call.written[:40]!r}")
     return found

@@ -6,37 +6,32 @@ Source: OpenAI API reference, "Create a model response", parameter ``input``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.chat.checks import (
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_RESPONSES, Json, Losses
+from chatproxy.translation.chat.conversation import (
+    READ,
     TEXT_ONLY,
+    TOOL_PARTS,
+    USER_PARTS,
     Call,
     Part,
     answered_by,
     calls_of,
     content_of,
+    file_of,
+    image_of,
     messages_of,
-    note_unread,
     reasoning_of,
+    record_rest,
     said_by,
     thinking_blocks_of,
-    unsupported_content,
-    want_object,
-    want_text,
 )
-from chatproxy.translation.chat.media import check_base64, file_data_of, image_of
+from chatproxy.translation.media import audio_of
 
-_USER_PARTS = frozenset({"text", "image_url", "file", "input_audio", "video_url"})
-_TOOL_PARTS = frozenset({"text", "image_url", "file"})
-_READ_BY_ROLE = {
-    "assistant": frozenset(
-        {"role", "content", "refusal", "tool_calls", "audio", "function_call", "annotations"}
-        | {"reasoning_content", "reasoning", "thinking_blocks"}
-    ),
-    "tool": frozenset({"role", "content", "tool_call_id"}),
-}
-_READ = frozenset({"role", "content"})
+_MARK = "prompt_cache_breakpoint"
 _OWN_ID = "rs_"
 
 
@@ -71,35 +66,33 @@ class InputItems:
         self.origins: list[str] = []
 
     def read(self, body: Json) -> None:
-        """Take every message of the request.
-
-        Raises:
-            InvalidRequest: a message is not as OpenAI wants it, or cannot be carried (400).
-        """
+        """Take every message of the request."""
         for at, role, message in messages_of(body):
-            note_unread(self._losses, message, _READ_BY_ROLE.get(role, _READ), at)
+            self._losses.add_rest(message, READ[role], at, NOT_ON_RESPONSES)
             if role == "assistant":
                 self._assistant(message, at)
             elif role == "tool":
                 self._tool(message, at)
             else:
-                kinds = _USER_PARTS if role == "user" else TEXT_ONLY
-                content = self._content(message, at, kinds)
-                self.items.append({"type": "message", "role": role, "content": content})
+                self._message(role, self._content(message, at, USER_PARTS if role == "user" else TEXT_ONLY))
             self.origins += [at] * (len(self.items) - len(self.origins))
+
+    def _message(self, role: str, content: str | list[Json]) -> None:
+        self.items.append({"type": "message", "role": role, "content": content})
 
     def _assistant(self, message: Json, at: str) -> None:
         said = said_by(message, at)
         self._reasoning(message, at)
         if len(said) == 1 and said[0][0] == "text":
-            self.items.append({"type": "message", "role": "assistant", "content": said[0][1]})
+            self._message("assistant", said[0][1])
         elif said:
-            self.items.append({"type": "message", "role": "assistant", "content": [_said_part(*one) for one in said]})
+            self._message("assistant", [_said_part(*one) for one in said])
         elif message.get("content") is not None and not message.get("tool_calls"):
-            self.items.append({"type": "message", "role": "assistant", "content": ""})
+            self._message("assistant", "")
         for call in calls_of(message, at):
             self._calls[call.id] = call
-            self.items.append(_call_item(call))
+            kind, key = ("custom_tool_call", "input") if call.is_custom else ("function_call", "arguments")
+            self.items.append({"type": kind, "call_id": call.id, "name": call.name, key: call.written})
 
     def _reasoning(self, message: Json, at: str) -> None:
         blocks = thinking_blocks_of(message, at)
@@ -107,42 +100,46 @@ class InputItems:
             self._reasoning_block(block)
         text = reasoning_of(message, at)
         if text and not blocks:
-            self.items.append({"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]})
+            self.items.append(_reasoning_item(text))
 
     def _reasoning_block(self, block: Part) -> None:
         text = block.fields["thinking"] if block.kind == "thinking" else ""
         seal = block.fields.get("signature") if block.kind == "thinking" else block.fields["data"]
         opened = unsealed(seal) if seal else None
-        item: Json = {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}] if text else []}
+        item = _reasoning_item(text)
         if opened is not None:
             item_id, item["encrypted_content"] = opened
             if item_id:
                 item["id"] = item_id
         elif not text:
-            self._losses.add(block.at, "dropped", "the handler cannot read another model's redacted thinking")
+            self._losses.add(block.at, "dropped", "another model's redacted thinking, which the handler cannot read")
             return
         elif seal:
-            self._losses.add(f"{block.at}.signature", "dropped", "the handler cannot read another model's signature")
+            self._losses.add(f"{block.at}.signature", "dropped", "another model's, which the handler cannot read")
         self.items.append(item)
 
     def _tool(self, message: Json, at: str) -> None:
         call = answered_by(message, at, self._calls)
-        output = self._content(message, at, _TOOL_PARTS)
+        output = self._content(message, at, TOOL_PARTS)
         if isinstance(output, list) and len(output) == 1 and output[0]["type"] == "input_text":
             output = output[0]["text"]
         kind = "custom_tool_call_output" if call.is_custom else "function_call_output"
         self.items.append({"type": kind, "call_id": call.id, "output": output})
 
-    def _content(self, message: Json, at: str, kinds: frozenset[str]) -> str | list[Json]:
+    def _content(self, message: Json, at: str, kinds: Collection[str]) -> str | list[Json]:
         content = content_of(message, at, kinds)
         return content if isinstance(content, str) else [self._part(part) for part in content]
 
     def _part(self, part: Part) -> Json:
-        note_unread(self._losses, part.fields, ("type", part.kind, "prompt_cache_breakpoint"), part.at)
+        record_rest(part, _MARK, self._losses, NOT_ON_RESPONSES)
         made = _content_part(part)
-        if part.fields.get("prompt_cache_breakpoint") is not None:
-            made["prompt_cache_breakpoint"] = part.fields["prompt_cache_breakpoint"]
+        if part.fields.get(_MARK) is not None:
+            made[_MARK] = part.fields[_MARK]
         return made
+
+
+def _reasoning_item(text: str) -> Json:
+    return {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}] if text else []}
 
 
 def _said_part(kind: str, words: str) -> Json:
@@ -151,37 +148,14 @@ def _said_part(kind: str, words: str) -> Json:
     return {"type": "output_text", "text": words, "annotations": []}
 
 
-def _call_item(call: Call) -> Json:
-    if call.is_custom:
-        return {"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": call.written}
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.written}
-
-
 def _content_part(part: Part) -> Json:
     if part.kind == "text":
-        return {"type": "input_text", "text": want_text(part.fields, "text", part.at)}
+        return {"type": "input_text", "text": checks.want_text(part.fields, "text", part.at)}
     if part.kind == "image_url":
         image = image_of(part)
         return {"type": "input_image", "image_url": image.url, "detail": image.detail or "auto"}
     if part.kind == "file":
-        return _file(part)
+        return {"type": "input_file", **file_of(part)[0]}
     if part.kind == "input_audio":
-        at = f"{part.at}.input_audio"
-        audio = want_object(part.fields.get("input_audio"), at)
-        check_base64(want_text(audio, "data", at), f"{at}.data")
-        want_text(audio, "format", at)
-        return {"type": "input_audio", "input_audio": audio}
-    raise unsupported_content(f"{part.at}.type", "Responses takes no video")
-
-
-def _file(part: Part) -> Json:
-    at = f"{part.at}.file"
-    held = want_object(part.fields.get("file"), at)
-    file_data_of(held, at)
-    made: Json = {"type": "input_file"}
-    for key in ("file_data", "file_id", "filename"):
-        if held.get(key) is not None:
-            made[key] = want_text(held, key, at)
-    if "file_data" not in made and "file_id" not in made:
-        want_text(held, "file_data", at)
-    return made
+        return {"type": "input_audio", "input_audio": audio_of(part.fields, part.at)}
+    raise checks.unsupported_content(f"{part.at}.type", "the handler's API takes no video")

@@ -6,205 +6,154 @@ Source: OpenAI API reference, "Create chat completion" and "Create a model respo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.chat.checks import (
-    check_options,
-    missing,
-    note_unread,
-    want_list,
-    want_object,
-    want_text,
-    wrong_type,
-    wrong_value,
-)
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_RESPONSES, Json, Losses
+from chatproxy.translation.chat.options import OPTIONS, limit_as
 from chatproxy.translation.chat.responses_input import InputItems
+from chatproxy.translation.chat.tools import Tool, choice_of, tools_of
+from chatproxy.translation.fields import Fields, Rule, Written, dropped, dropped_unless_off, same
 
 _NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED = "reasoning.encrypted_content"
-# Known to both, in the same form.
-_KEPT = frozenset(
-    {"model", "stream", "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "metadata", "user"}
-    | {"service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
-    | {"moderation"}
-)
+_NAMES = {
+    "max_output_tokens": "max_completion_tokens",
+    "input": "messages",
+    "instructions": "messages",
+    "include": "logprobs",
+    "text.format": "response_format",
+    "text.format.schema": "response_format.json_schema.schema",
+    "text.verbosity": "verbosity",
+    "reasoning.effort": "reasoning_effort",
+}
 
 
-class ResponsesRequest:
-    """Builds one request.
+def read_request(body: Json, losses: Losses, *, hub: bool) -> Written:
+    """Translate a request.
 
     Args:
         hub: the client can carry encrypted reasoning back, so it is asked for.
     """
-
-    def __init__(self, losses: Losses, *, hub: bool) -> None:
-        self._losses = losses
-        self._include: list[Any] = [_ENCRYPTED] if hub else []
-        self._out: Json = {}
-        self._tools: list[Json] = []
-        self.input = InputItems(losses)
-        self.limit_name = "max_completion_tokens"
-
-    def build(self, body: Json) -> Json:
-        """The request for the handler.
-
-        Raises:
-            InvalidRequest: wrong shapes, or what Responses cannot do (400).
-        """
-        check_options(body)
-        for key, value in body.items():
-            take = self._TAKERS.get(key)
-            if take is None:
-                if value is not None or key not in _KEPT:
-                    self._out[key] = value
-            elif value is not None:
-                take(self, key, value)
-        self.input.read(body)
-        made = {**self._out, "input": self.input.items, "store": False}
-        if self._tools:
-            made["tools"] = self._tools
-        if self._include:
-            made["include"] = self._include
-        return made
-
-    def _nothing(self, key: str, value: Any) -> None:
-        """Read elsewhere, or says what is so anyway."""
-
-    def _drop(self, key: str, value: Any) -> None:
-        self._losses.add(key, "dropped", "Responses has no such parameter")
-
-    def _hint(self, key: str, value: Any) -> None:
-        if value:
-            self._drop(key, value)
-
-    def _taken_over(self, key: str, value: Any) -> None:
-        self._losses.add(key, "dropped", "'messages' take its place")
-
-    def _store(self, key: str, value: Any) -> None:
-        if value:
-            self._losses.add(key, "changed", "nothing is stored at the handler")
-
-    def _stream_options(self, key: str, value: Any) -> None:
-        options = want_object(value, key)
-        note_unread(self._losses, options, ("include_usage", "include_obfuscation"), key)
-        if "include_obfuscation" in options:
-            self._out[key] = {"include_obfuscation": options["include_obfuscation"]}
-
-    def _limit(self, key: str, value: Any) -> None:
-        if key == "max_completion_tokens" or "max_output_tokens" not in self._out:
-            self._out["max_output_tokens"] = value
-            self.limit_name = key
-
-    def _logprobs(self, key: str, value: Any) -> None:
-        if type(value) is not bool:
-            raise wrong_type(key, "a boolean", value)
-        if value:
-            self._include.append(_LOGPROBS)
-
-    def _included(self, key: str, value: Any) -> None:
-        self._include += [name for name in want_list(value, key) if name not in self._include]
-
-    def _object(self, key: str, value: Any) -> None:
-        """An extension whose fields stand beside those that come from chat's own parameters."""
-        self._out[key] = {**want_object(value, key), **self._out.get(key, {})}
-
-    def _put(self, key: str, field: str, value: Any) -> None:
-        self._out[key] = {**self._out.get(key, {}), field: value}
-
-    def _effort(self, key: str, value: Any) -> None:
-        self._put("reasoning", "effort", value)
-
-    def _verbosity(self, key: str, value: Any) -> None:
-        self._put("text", "verbosity", value)
-
-    def _format(self, key: str, value: Any) -> None:
-        kind = want_text(want_object(value, key), "type", key)
-        if kind == "json_schema":
-            wanted = want_object(value.get(kind), f"{key}.{kind}")
-            self._put("text", "format", {"type": kind, **{k: v for k, v in wanted.items() if v is not None}})
-        elif kind in ("text", "json_object"):
-            self._put("text", "format", {"type": kind})
-        else:
-            raise wrong_value(f"{key}.type", f"expected text, json_object or json_schema, found {kind[:40]!r}")
-
-    def _web_search(self, key: str, value: Any) -> None:
-        options = {k: v for k, v in want_object(value, key).items() if v is not None}
-        place = options.get("user_location")
-        if isinstance(place, dict) and isinstance(place.get("approximate"), dict):
-            options["user_location"] = {"type": "approximate", **place["approximate"]}
-        self._tools.append({"type": "web_search", **options})
-
-    def _take_tools(self, key: str, value: Any) -> None:
-        self._tools[:0] = [self._tool(tool, f"{key}[{index}]") for index, tool in enumerate(want_list(value, key))]
-
-    def _tool(self, tool: Any, at: str) -> Json:
-        kind = want_text(want_object(tool, at), "type", at)
-        if kind not in ("function", "custom"):
-            raise wrong_value(f"{at}.type", f"expected 'function' or 'custom', found {kind[:40]!r}")
-        note_unread(self._losses, tool, ("type", kind), at)
-        defined = want_object(tool.get(kind), f"{at}.{kind}")
-        want_text(defined, "name", f"{at}.{kind}")
-        made = {"type": kind, **{key: value for key, value in defined.items() if value is not None}}
-        if kind == "custom":
-            return _with_flat_format(made, f"{at}.custom.format")
-        made.setdefault("parameters", _NO_PARAMETERS)
-        # Chat's default; that of Responses is true.
-        made.setdefault("strict", False)
-        return made
-
-    def _tool_choice(self, key: str, value: Any) -> None:
-        self._out[key] = tool_choice_of(value, key)
-
-    _TAKERS: ClassVar[dict[str, Callable[[ResponsesRequest, str, Any], None]]] = {
-        **dict.fromkeys(("messages", "n", "modalities", "audio", "functions", "function_call"), _nothing),
-        **dict.fromkeys(("stop", "logit_bias", "presence_penalty", "frequency_penalty", "prediction"), _hint),
-        **dict.fromkeys(("max_tokens", "max_completion_tokens"), _limit),
-        **dict.fromkeys(("text", "reasoning"), _object),
-        "seed": _drop,
-        "input": _taken_over,
-        "store": _store,
-        "stream_options": _stream_options,
-        "logprobs": _logprobs,
-        "include": _included,
-        "reasoning_effort": _effort,
-        "verbosity": _verbosity,
-        "response_format": _format,
-        "web_search_options": _web_search,
-        "tools": _take_tools,
-        "tool_choice": _tool_choice,
-    }
+    fields = Fields(losses, _NAMES)
+    out = fields.out
+    if hub:
+        out["include"] = [_ENCRYPTED]
+    fields.read(body, _RULES)
+    items = InputItems(losses)
+    items.read(body)
+    out["input"], out["store"] = items.items, False
+    return fields.written(origins=items.origins)
 
 
-def tool_choice_of(value: Any, at: str) -> Any:
-    """A chat request's ``tool_choice`` in the flat form of Responses."""
-    if isinstance(value, str):
-        if value not in ("none", "auto", "required"):
-            raise wrong_value(at, f"expected none, auto, required or an object, found {value[:40]!r}")
-        return value
-    if not isinstance(value, dict):
-        raise wrong_type(at, "a string or an object", value)
-    kind = want_text(value, "type", at)
-    if kind in ("function", "custom"):
-        return {"type": kind, "name": want_text(want_object(value.get(kind), f"{at}.{kind}"), "name", f"{at}.{kind}")}
-    if kind != "allowed_tools":
-        raise wrong_value(f"{at}.type", f"expected function, custom or allowed_tools, found {kind[:40]!r}")
-    at = f"{at}.allowed_tools"
-    allowed = want_object(value.get("allowed_tools"), at)
-    named = [tool_choice_of(tool, f"{at}.tools[{i}]") for i, tool in enumerate(want_list(allowed.get("tools"), at))]
-    return {"type": "allowed_tools", "mode": want_text(allowed, "mode", at), "tools": named}
+def _put(fields: Fields, place: str, name: str, value: Any) -> None:
+    fields.out[place] = {**fields.out.get(place, {}), name: value}
+
+
+def _own(fields: Fields, key: str, value: Any) -> None:
+    """An extension whose fields stand beside those that come from chat's own parameters, which come first."""
+    fields.out[key] = {**checks.want_object(value, key), **fields.out.get(key, {})}
+
+
+def _effort(fields: Fields, _: str, value: Any) -> None:
+    _put(fields, "reasoning", "effort", value)
+
+
+def _verbosity(fields: Fields, _: str, value: Any) -> None:
+    _put(fields, "text", "verbosity", value)
+
+
+def _format(fields: Fields, key: str, value: Any) -> None:
+    kind = checks.want_word(checks.want_object(value, key), "type", ("text", "json_object", "json_schema"), key)
+    schema = _given(checks.want_object(value.get(kind), f"{key}.{kind}")) if kind == "json_schema" else {}
+    _put(fields, "text", "format", {"type": kind, **schema})
+
+
+def _included(fields: Fields, key: str, value: Any) -> None:
+    known = fields.out.get("include", [])
+    fields.out["include"] = known + [name for name in checks.want_list(value, key) if name not in known]
+
+
+def _logprobs(fields: Fields, key: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise checks.wrong_type(key, "a boolean", value)
+    if value:
+        _included(fields, key, [_LOGPROBS])
+
+
+def _tools(fields: Fields, key: str, value: Any) -> None:
+    if tools := [_tool(tool, fields.losses) for tool in tools_of({key: value})]:
+        fields.out["tools"] = tools + fields.out.get("tools", [])
+
+
+def _tool(tool: Tool, losses: Losses) -> Json:
+    losses.add_rest(tool.around, ("type", tool.kind), tool.at.rpartition(".")[0], NOT_ON_RESPONSES)
+    made = {"type": tool.kind, **_given(tool.fields)}
+    if tool.kind == "custom":
+        return _with_flat_format(made, f"{tool.at}.format")
+    # Chat's default; that of Responses is true.
+    return {"parameters": _NO_PARAMETERS, "strict": False, **made}
 
 
 def _with_flat_format(tool: Json, at: str) -> Json:
     """A custom tool whose grammar lies in the format itself, not in an object of its own."""
-    if "format" not in tool:
-        return tool
-    kind = want_text(want_object(tool["format"], at), "type", at)
-    if kind != "grammar":
+    if "format" not in tool or checks.want_text(checks.want_object(tool["format"], at), "type", at) != "grammar":
         return tool
     grammar = tool["format"].get("grammar")
     if grammar is None:
-        raise missing(f"{at}.grammar")
-    return {**tool, "format": {"type": "grammar", **want_object(grammar, f"{at}.grammar")}}
+        raise checks.missing(f"{at}.grammar")
+    return {**tool, "format": {"type": "grammar", **checks.want_object(grammar, f"{at}.grammar")}}
+
+
+def _web_search(fields: Fields, key: str, value: Any) -> None:
+    options = _given(checks.want_object(value, key))
+    place = options.get("user_location")
+    if isinstance(place, dict) and isinstance(place.get("approximate"), dict):
+        options["user_location"] = {"type": "approximate", **place["approximate"]}
+    fields.out["tools"] = [*fields.out.get("tools", []), {"type": "web_search", **options}]
+
+
+def _tool_choice(fields: Fields, key: str, value: Any) -> None:
+    choice = choice_of(value)
+    named = [{"type": kind, "name": name} for kind, name in choice.named]
+    if choice.is_list:
+        fields.out[key] = {"type": "allowed_tools", "mode": choice.mode, "tools": named}
+    else:
+        fields.out[key] = named[0] if named else choice.mode
+
+
+def _stream_options(fields: Fields, key: str, value: Any) -> None:
+    options = checks.want_object(value, key)
+    fields.losses.add_rest(options, ("include_usage", "include_obfuscation"), key, NOT_ON_RESPONSES)
+    if "include_obfuscation" in options:
+        fields.out[key] = {"include_obfuscation": options["include_obfuscation"]}
+
+
+def _given(holder: Json) -> Json:
+    return {key: value for key, value in holder.items() if value is not None}
+
+
+_SAME = ("model", "stream", "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "metadata", "user",
+         "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
+         "moderation")  # fmt: skip
+_OFF = ("stop", "logit_bias", "presence_penalty", "frequency_penalty", "prediction")
+_RULES: Mapping[str, Rule] = {
+    **OPTIONS,
+    **dict.fromkeys(_SAME, same),
+    **dict.fromkeys(_OFF, dropped_unless_off(NOT_ON_RESPONSES)),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), limit_as("max_output_tokens")),
+    "seed": dropped(NOT_ON_RESPONSES),
+    "input": dropped("'messages' take its place"),
+    "stream_options": _stream_options,
+    "logprobs": _logprobs,
+    "include": _included,
+    **dict.fromkeys(("text", "reasoning"), _own),
+    "reasoning_effort": _effort,
+    "verbosity": _verbosity,
+    "response_format": _format,
+    "tools": _tools,
+    "web_search_options": _web_search,
+    "tool_choice": _tool_choice,
+}

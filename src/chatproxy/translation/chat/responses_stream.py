@@ -7,13 +7,12 @@ Source: OpenAI API reference, streaming events of Responses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from chatproxy.translation.base import Json, Losses
 from chatproxy.translation.chat.chunks import Chunks, Delta, Ending
 from chatproxy.translation.chat.responses_items import OutputItems, logprobs_of
-
-_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
+from chatproxy.translation.endings import RESPONSES_TO_CHAT, usage_from_responses
 
 
 class ResponsesStream:
@@ -57,75 +56,83 @@ class ResponsesStream:
             return []
         response = data.get("response")
         response = response if isinstance(response, dict) else {}
-        made = self._chunks.start(response.get("id"), response.get("model") or self._model, response.get("created_at"))
+        if kind in ("response.completed", "response.incomplete"):
+            return self._end(response)
+        made = self._start(response)
         if kind == "response.output_text.delta":
             return made + self.event(data)
-        if kind in ("response.completed", "response.incomplete"):
-            return made + self._end(response)
-        read = self._READERS.get(kind)
-        return made if read is None else made + self._chunks.chunks(read(self, data))
+        read = _READERS.get(kind)
+        return made if read is None else made + self._chunks.chunks(read(self._items, data))
+
+    def _start(self, response: Json) -> list[Json]:
+        return self._chunks.start(response.get("id"), response.get("model") or self._model, response.get("created_at"))
 
     def _end(self, response: Json) -> list[Json]:
         if self._chunks.is_finished:
             return []
-        made = self._chunks.start(response.get("id"), response.get("model") or self._model, response.get("created_at"))
-        made += self._chunks.chunks(self._items.missed(response.get("output")))
+        made = self._start(response) + self._chunks.chunks(self._items.missed(response.get("output")))
         return made + self._chunks.finish(ending_of(response, self._losses, has_calls=self._items.has_calls))
 
-    def _item_added(self, data: Json) -> list[Delta]:
-        item = data.get("item")
-        return self._items.begin(_index(data), item) if isinstance(item, dict) else []
 
-    def _item_done(self, data: Json) -> list[Delta]:
-        item = data.get("item")
-        return self._items.complete(_index(data), item) if isinstance(item, dict) else []
+_Reader = Callable[[OutputItems, Json], list[Delta]]
 
-    def _text_done(self, data: Json) -> list[Delta]:
-        place = _index(data), _place(data.get("content_index"))
-        return self._items.part_complete(place[0], "output_text", place[1], data.get("text"), data.get("logprobs"))
 
-    def _refusal(self, data: Json) -> list[Delta]:
-        return self._items.refusal(_index(data), _place(data.get("content_index")), _text(data))
+def _item_added(items: OutputItems, data: Json) -> list[Delta]:
+    item = data.get("item")
+    return items.begin(_index(data), item) if isinstance(item, dict) else []
 
-    def _refusal_done(self, data: Json) -> list[Delta]:
-        place = _index(data), _place(data.get("content_index"))
-        return self._items.part_complete(place[0], "refusal", place[1], data.get("refusal"))
 
-    def _reasoning(self, data: Json) -> list[Delta]:
-        return self._items.reasoning(_index(data), "content", _place(data.get("content_index")), _text(data))
+def _item_done(items: OutputItems, data: Json) -> list[Delta]:
+    item = data.get("item")
+    return items.complete(_index(data), item) if isinstance(item, dict) else []
 
-    def _summary(self, data: Json) -> list[Delta]:
-        return self._items.reasoning(_index(data), "summary", _place(data.get("summary_index")), _text(data))
 
-    def _reasoning_done(self, data: Json) -> list[Delta]:
-        kind = "summary" if "summary_index" in data else "content"
-        return self._items.part_complete(_index(data), kind, _place(data.get(f"{kind}_index")), data.get("text"))
+def _said(kind: str, place: str) -> _Reader:
+    """Reads a piece of a part whose place in its item is told by the field ``place``."""
 
-    def _annotation(self, data: Json) -> list[Delta]:
-        return self._items.annotation(_index(data), _place(data.get("content_index")), data.get("annotation"))
+    def read(items: OutputItems, data: Json) -> list[Delta]:
+        return items.said(_index(data), kind, _place(data.get(place)), _text(data))
 
-    def _call(self, data: Json) -> list[Delta]:
-        return self._items.call_written(_index(data), _text(data))
+    return read
 
-    def _call_done(self, data: Json) -> list[Delta]:
-        return self._items.call_complete(_index(data), data.get("arguments", data.get("input")))
 
-    _READERS: ClassVar[dict[str, Callable[[ResponsesStream, Json], list[Delta]]]] = {
-        "response.output_item.added": _item_added,
-        "response.output_item.done": _item_done,
-        "response.output_text.done": _text_done,
-        "response.output_text.annotation.added": _annotation,
-        "response.refusal.delta": _refusal,
-        "response.refusal.done": _refusal_done,
-        "response.reasoning_text.delta": _reasoning,
-        "response.reasoning_text.done": _reasoning_done,
-        "response.reasoning_summary_text.delta": _summary,
-        "response.reasoning_summary_text.done": _reasoning_done,
-        "response.function_call_arguments.delta": _call,
-        "response.function_call_arguments.done": _call_done,
-        "response.custom_tool_call_input.delta": _call,
-        "response.custom_tool_call_input.done": _call_done,
-    }
+def _part_done(kind: str, place: str, key: str = "text") -> _Reader:
+    """Reads the whole of such a part, which is under ``key``."""
+
+    def read(items: OutputItems, data: Json) -> list[Delta]:
+        return items.part_complete(_index(data), kind, _place(data.get(place)), data.get(key), data.get("logprobs"))
+
+    return read
+
+
+def _annotation(items: OutputItems, data: Json) -> list[Delta]:
+    return items.annotation(_index(data), _place(data.get("content_index")), data.get("annotation"))
+
+
+def _call(items: OutputItems, data: Json) -> list[Delta]:
+    return items.call_written(_index(data), _text(data))
+
+
+def _call_done(items: OutputItems, data: Json) -> list[Delta]:
+    return items.call_complete(_index(data), data.get("arguments", data.get("input")))
+
+
+_READERS: dict[str, _Reader] = {
+    "response.output_item.added": _item_added,
+    "response.output_item.done": _item_done,
+    "response.output_text.done": _part_done("output_text", "content_index"),
+    "response.output_text.annotation.added": _annotation,
+    "response.refusal.delta": _said("refusal", "content_index"),
+    "response.refusal.done": _part_done("refusal", "content_index", "refusal"),
+    "response.reasoning_text.delta": _said("content", "content_index"),
+    "response.reasoning_text.done": _part_done("content", "content_index"),
+    "response.reasoning_summary_text.delta": _said("summary", "summary_index"),
+    "response.reasoning_summary_text.done": _part_done("summary", "summary_index"),
+    "response.function_call_arguments.delta": _call,
+    "response.function_call_arguments.done": _call_done,
+    "response.custom_tool_call_input.delta": _call,
+    "response.custom_tool_call_input.done": _call_done,
+}
 
 
 def ending_of(response: Json, losses: Losses, *, has_calls: bool) -> Ending:
@@ -134,40 +141,14 @@ def ending_of(response: Json, losses: Losses, *, has_calls: bool) -> Ending:
     status = response.get("status")
     if status == "incomplete":
         details = response.get("incomplete_details")
-        said = details.get("reason") if isinstance(details, dict) else None
-        if said not in _REASONS:
-            losses.add("choices[0].finish_reason", "changed", f"the response is incomplete: {str(said)[:60]}")
-        reason = _REASONS.get(str(said), "length")
+        said = str(details.get("reason")) if isinstance(details, dict) else "no reason"
+        if said not in RESPONSES_TO_CHAT:
+            losses.add("choices[0].finish_reason", "changed", f"the response is incomplete: {said[:60]}")
+        reason = RESPONSES_TO_CHAT.get(said, "length")
     elif status not in ("completed", None):
         losses.add("choices[0].finish_reason", "changed", f"the response's status is {str(status)[:60]}")
     tier = response.get("service_tier")
-    return Ending(reason, usage_of(response.get("usage")), tier if isinstance(tier, str) else None)
-
-
-def usage_of(usage: Any) -> Json | None:
-    """A response's ``usage`` in chat's form; None where there is none."""
-    if not isinstance(usage, dict):
-        return None
-    read, written = _count(usage, "input_tokens"), _count(usage, "output_tokens")
-    prompt: Json = {"cached_tokens": 0}
-    given = usage.get("input_tokens_details")
-    for key in ("cached_tokens", "cache_write_tokens"):
-        if isinstance(given, dict) and key in given:
-            prompt[key] = _count(given, key)
-    return {
-        "prompt_tokens": read,
-        "completion_tokens": written,
-        "total_tokens": _count(usage, "total_tokens") or read + written,
-        "prompt_tokens_details": prompt,
-        "completion_tokens_details": {
-            "reasoning_tokens": _count(usage.get("output_tokens_details"), "reasoning_tokens")
-        },
-    }
-
-
-def _count(holder: Any, key: str) -> int:
-    found = holder.get(key) if isinstance(holder, dict) else None
-    return found if type(found) is int else 0
+    return Ending(reason, usage_from_responses(response.get("usage")), tier if isinstance(tier, str) else None)
 
 
 def _text(data: Json) -> str:

@@ -7,11 +7,19 @@ Source: Anthropic API reference, "Streaming messages".
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
+from collections.abc import Iterable
+
+import msgspec
 
 from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.messages.reply import call_id, tool_input
+from chatproxy.translation.hub import Thought
 
+# Arguments that are no JSON object are kept under this key, the one that Anthropic's guide to fine-grained tool
+# streaming names for it.
+_INVALID_JSON = "INVALID_JSON"
+_decode = msgspec.json.Decoder().decode
 _FIELDS = {
     "text": ("text_delta", "text"),
     "refusal": ("text_delta", "text"),
@@ -20,40 +28,41 @@ _FIELDS = {
 }
 
 
-class Block:
+class Block(msgspec.Struct):
     """One content block.
 
     Attributes:
         kind: its type; ``refusal`` is a text of its own.
+        data: of encrypted reasoning.
         index: its place in the message; -1 until it is open.
         held: pieces that wait until it is open.
         said: all pieces, where they will be looked at again.
         signature: of the reasoning.
         is_sealed: nothing more belongs to it.
-        is_restated: its text came as plain reasoning, so signed blocks only repeat it.
+        is_unchecked: its arguments have grown since they were last looked at.
     """
 
-    __slots__ = ("data", "held", "id", "index", "is_restated", "is_sealed", "is_unchecked", "kind", "name", "said",
-                 "signature")  # fmt: skip
-
-    def __init__(self, kind: str, *, data: str = "") -> None:
-        self.kind = kind
-        self.data = data
-        self.index = -1
-        self.held: list[str] = []
-        self.said: list[str] = []
-        self.id = self.name = self.signature = ""
-        self.is_sealed = self.is_restated = self.is_unchecked = False
+    kind: str
+    data: str = ""
+    index: int = -1
+    id: str = ""
+    name: str = ""
+    signature: str = ""
+    held: list[str] = []
+    said: list[str] = []
+    is_sealed: bool = False
+    is_unchecked: bool = False
 
     def start(self) -> Json:
         """The block as it stands in ``content_block_start``."""
         if self.kind == "tool_use":
-            return {"type": "tool_use", "id": call_id(self.id), "name": self.name, "input": {}}
+            call_id = self.id or f"toolu_{secrets.token_hex(12)}"
+            return {"type": "tool_use", "id": call_id, "name": self.name, "input": {}, "caller": {"type": "direct"}}
         if self.kind == "thinking":
             return {"type": "thinking", "thinking": "", "signature": ""}
         if self.kind == "redacted_thinking":
             return {"type": "redacted_thinking", "data": self.data}
-        return {"type": "text", "text": ""}
+        return {"type": "text", "text": "", "citations": None}
 
     def delta(self, piece: str) -> Json:
         """One piece as an event."""
@@ -65,7 +74,7 @@ class Block:
         if self.kind == "tool_use" and self.is_unchecked:
             self.is_unchecked = False
             arguments = "".join(self.said)
-            self.is_sealed = arguments.rstrip().endswith("}") and tool_input(arguments) is not None
+            self.is_sealed = arguments.rstrip().endswith("}") and _object_of(arguments) is not None
         return self.is_sealed or self.kind != "tool_use"
 
     def is_other(self, identity: str, name: str) -> bool:
@@ -98,35 +107,20 @@ class Blocks:
         return self._last_call is not None
 
     def say(self, kind: str, piece: str) -> list[Json]:
-        """A piece of text, refusal or reasoning."""
-        last = self._queue[-1] if self._queue else None
-        if last is None or last.kind != kind or last.is_sealed:
-            last = Block(kind)
-            self._queue.append(last)
-        if kind == "thinking":
-            last.is_restated = True
-            last.said.append(piece)
-        return self._write(last, piece)
+        """A piece of text or refusal."""
+        return self._write(self._last(kind), piece)
 
-    def seal_thinking(self, given: Json) -> list[Json]:
-        """A signed or encrypted block of reasoning; plain reasoning has mostly said its text before."""
-        if given["type"] == "redacted_thinking":
-            block = Block("redacted_thinking", data=given["data"])
-            block.is_sealed = True
-            self._queue.append(block)
+    def think(self, thought: Thought) -> list[Json]:
+        """Some reasoning; a block that comes whole ends the open one, and says of its text what is still missing."""
+        if thought.redacted is not None:
+            self._queue.append(Block("redacted_thinking", data=thought.redacted, is_sealed=True))
             return self._advance([])
-        last = self._queue[-1] if self._queue else None
-        if last is None or last.kind != "thinking" or last.is_sealed:
-            last = Block("thinking")
-            self._queue.append(last)
-        piece = given["thinking"]
-        if last.is_restated:
-            before = "".join(last.said)
-            piece = "" if before.endswith(piece) else piece.removeprefix(before)
-        last.said.append(piece)
-        last.signature = given["signature"]
-        last.is_sealed = bool(last.signature)
-        return self._write(last, piece)
+        block = self._last("thinking")
+        piece = thought.text_after("".join(block.said))
+        block.said.append(piece)
+        block.signature = thought.signature
+        block.is_sealed = thought.ends or bool(thought.signature)
+        return self._write(block, piece)
 
     def call(self, index: int | None, identity: str, name: str, piece: str) -> list[Json]:
         """A piece of a call; no index means the last call."""
@@ -155,9 +149,17 @@ class Blocks:
         self.live_text = -1
         return events
 
+    def _last(self, kind: str) -> Block:
+        """The last block, where a piece of this kind belongs to it, else a new one."""
+        last = self._queue[-1] if self._queue else None
+        if last is None or last.kind != kind or last.is_sealed:
+            last = Block(kind)
+            self._queue.append(last)
+        return last
+
     def _late(self, piece: str) -> list[Json]:
         if piece.strip():
-            self._losses.add("content.input", "dropped", "more arguments came after a whole object")
+            self._losses.add("content", "dropped", "arguments that came after a whole object")
         return []
 
     def _write(self, block: Block, piece: str) -> list[Json]:
@@ -196,5 +198,36 @@ class Blocks:
             delta = {"type": "signature_delta", "signature": block.signature}
             events.append({"type": "content_block_delta", "index": block.index, "delta": delta})
         events.append({"type": "content_block_stop", "index": block.index})
-        if block.kind == "tool_use" and tool_input("".join(block.said)) is None:
-            self._losses.add(f"content[{block.index}].input", "changed", "the arguments are no JSON object")
+        if block.kind == "tool_use" and _object_of("".join(block.said)) is None:
+            self._losses.add(f"content[{block.index}].input", "changed", "arguments that are no JSON object")
+
+
+def blocks_of(events: Iterable[Json]) -> list[Json]:
+    """The blocks that events tell of, as a buffered Message holds them."""
+    blocks: list[Json] = []
+    written = ""
+    for event in events:
+        if event["type"] == "content_block_start":
+            blocks.append(event["content_block"])
+            written = ""
+        elif event["type"] == "content_block_stop":
+            if blocks[-1]["type"] == "tool_use":
+                found = _object_of(written)
+                blocks[-1]["input"] = {_INVALID_JSON: written} if found is None else found
+        elif event["delta"]["type"] == "input_json_delta":
+            written += event["delta"]["partial_json"]
+        else:
+            key = event["delta"]["type"].removesuffix("_delta")
+            blocks[-1][key] += event["delta"][key]
+    return blocks
+
+
+def _object_of(arguments: str) -> Json | None:
+    """Arguments as an object; None where they are none."""
+    if not arguments.strip():
+        return {}
+    try:
+        value = _decode(arguments)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,30 +1,16 @@
 """Images, documents and search results of a Messages request, as parts of a chat message.
 
-Rule: nothing is fetched and nothing re-encoded; base64 is checked and passed on as it came.
 Source: Anthropic API reference, ``ImageBlockParam``, ``DocumentBlockParam``, ``SearchResultBlockParam``; OpenAI API
 reference, "Create chat completion", content parts.
 """
 
 from __future__ import annotations
 
-import binascii
 from typing import Any
 
-from chatproxy.errors import InvalidRequest
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.messages.checks import (
-    missing,
-    optional_text,
-    record_rest,
-    unsupported,
-    want_list,
-    want_object,
-    want_text,
-    wrong_type,
-    wrong_value,
-)
-
-MOST_IMAGE_BYTES = 10_000_000
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_CHAT, Json, Losses
+from chatproxy.translation.media import MOST_IMAGE_BYTES, check_base64, is_on_web
 
 _IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _TEXT_KEYS = frozenset({"type", "text"})
@@ -40,86 +26,87 @@ def text_part(text: str) -> Json:
 
 def block_text(block: Json, at: str, losses: Losses) -> str:
     """The text of a text block."""
-    record_rest(block, _TEXT_KEYS, at, losses)
-    return want_text(block, "text", at)
+    losses.add_rest(block, _TEXT_KEYS, at, NOT_ON_CHAT)
+    return checks.want_text(block, "text", at)
 
 
-def image_part(block: Json, at: str, losses: Losses) -> Json:
-    """An image block as an ``image_url`` part."""
-    record_rest(block, _IMAGE_KEYS, at, losses)
-    at = f"{at}.source"
-    source = _source(block, at)
-    kind = source.get("type")
+def parts_of(kind: str, block: Json, at: str, losses: Losses) -> list[Json]:
+    """The content parts for a block that a user, or a tool, may give: one of `USER_KINDS`."""
+    if kind == "text":
+        return [text_part(block_text(block, at, losses))]
+    if kind == "image":
+        return [_image(block, at, losses)]
+    if kind == "document":
+        return _document(block, at, losses)
+    return [text_part(_search_result(block, at, losses))]
+
+
+USER_KINDS = ("text", "image", "document", "search_result")
+
+
+def _image(block: Json, at: str, losses: Losses) -> Json:
+    losses.add_rest(block, _IMAGE_KEYS, at, NOT_ON_CHAT)
+    kind, source, at = _source(block, ("base64", "url"), at)
     if kind == "base64":
-        media_type = _one_of(source, "media_type", _IMAGE_TYPES, at)
-        data = _base64(source, at, most_bytes=MOST_IMAGE_BYTES)
-        return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{data}"}}
-    if kind == "url":
-        url = want_text(source, "url", at)
-        if not url.startswith(("https://", "http://")):
-            raise wrong_value(f"{at}.url", f"must be an http or https address, found {url[:40]!r}.")
-        return {"type": "image_url", "image_url": {"url": url}}
-    raise _bad_source(kind, ("base64", "url"), at)
+        media_type = checks.want_word(source, "media_type", _IMAGE_TYPES, at)
+        data = checks.want_text(source, "data", at)
+        check_base64(data, f"{at}.data", most_bytes=MOST_IMAGE_BYTES)
+        url = f"data:{media_type};base64,{data}"
+    else:
+        url = checks.want_text(source, "url", at)
+        if not is_on_web(url):
+            raise checks.wrong_value(f"{at}.url", f"expected an http(s) address, found {url[:40]!r}")
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
-def document_parts(block: Json, at: str, losses: Losses) -> list[Json]:
-    """A document block as a ``file`` part (PDF) or as texts; title and context come first."""
-    record_rest(block, _DOCUMENT_KEYS, at, losses)
+def _document(block: Json, at: str, losses: Losses) -> list[Json]:
+    """A document as a ``file`` part (PDF) or as texts; title and context come first."""
+    losses.add_rest(block, _DOCUMENT_KEYS, at, NOT_ON_CHAT)
     _record_citations(block, at, losses)
-    title, context = optional_text(block, "title", at), optional_text(block, "context", at)
-    source_at = f"{at}.source"
-    source = _source(block, source_at)
-    kind = source.get("type")
+    title, context = checks.optional_text(block, "title", at), checks.optional_text(block, "context", at)
+    kind, source, source_at = _source(block, ("base64", "text", "content"), at)
     if kind == "base64":
-        media_type = _one_of(source, "media_type", ("application/pdf",), source_at)
-        data = _base64(source, source_at)
+        media_type = checks.want_word(source, "media_type", ("application/pdf",), source_at)
+        data = checks.want_text(source, "data", source_at)
+        check_base64(data, f"{source_at}.data")
         file = {"filename": title or "document.pdf", "file_data": f"data:{media_type};base64,{data}"}
         return [*_texts(context), {"type": "file", "file": file}]
+    losses.add(at, "changed", "chat takes such a document as text")
     if kind == "text":
-        losses.add(at, "changed", "chat takes a text document as text")
-        data = want_text(source, "data", source_at)
+        data = checks.want_text(source, "data", source_at)
         return _texts("\n\n".join(text for text in (title, context, data) if text))
-    if kind == "content":
-        losses.add(at, "changed", "chat takes a document of blocks as its blocks")
-        inner = source.get("content")
-        return [*_texts(title), *_texts(context), *_inner_parts(inner, f"{source_at}.content", losses)]
-    raise _bad_source(kind, ("base64", "text", "content"), source_at)
+    return [*_texts(title), *_texts(context), *_inner_parts(source.get("content"), f"{source_at}.content", losses)]
 
 
-def search_result_text(block: Json, at: str, losses: Losses) -> str:
+def _search_result(block: Json, at: str, losses: Losses) -> str:
     """A search result as one text: title, source, then what was found."""
-    record_rest(block, _SEARCH_KEYS, at, losses)
+    losses.add_rest(block, _SEARCH_KEYS, at, NOT_ON_CHAT)
     _record_citations(block, at, losses)
     losses.add(at, "changed", "chat takes a search result as text")
-    texts = [want_text(block, "title", at), want_text(block, "source", at)]
-    found = want_list(block.get("content"), f"{at}.content")
-    for i, entry in enumerate(found):
-        where = f"{at}.content[{i}]"
-        inner = want_object(entry, where)
-        _one_of(inner, "type", ("text",), where)
+    texts = [checks.want_text(block, "title", at), checks.want_text(block, "source", at)]
+    for inner, where in checks.want_objects(block.get("content"), f"{at}.content"):
+        checks.want_word(inner, "type", ("text",), where)
         texts.append(block_text(inner, where, losses))
     return "\n".join(texts)
 
 
-def _source(block: Json, at: str) -> Json:
-    if block.get("source") is None:
-        raise missing(at)
-    return want_object(block["source"], at)
+def _source(block: Json, kinds: tuple[str, ...], at: str) -> tuple[str, Json, str]:
+    """A block's source with its type and path."""
+    at = f"{at}.source"
+    source = checks.want_object(block.get("source"), at)
+    if source.get("type") in ("file", "url") and source["type"] not in kinds:
+        found = "file id" if source["type"] == "file" else "document URL"
+        raise checks.unsupported_content(f"{at}.type", f"send the bytes as base64 instead of a {found}")
+    return checks.want_word(source, "type", kinds, at), source, at
 
 
-def _inner_parts(content: Any, at: str, losses: Losses) -> list[Json]:
+def _inner_parts(value: Any, at: str, losses: Losses) -> list[Json]:
+    content = checks.want_content(value, at)
     if isinstance(content, str):
         return _texts(content)
-    if not isinstance(content, list):
-        raise wrong_type(at, "a string or an array of blocks", content)
     parts: list[Json] = []
-    for i, entry in enumerate(content):
-        where = f"{at}[{i}]"
-        block = want_object(entry, where)
-        if _one_of(block, "type", ("text", "image"), where) == "image":
-            parts.append(image_part(block, where, losses))
-        else:
-            parts.append(text_part(block_text(block, where, losses)))
+    for block, where in checks.want_objects(content, at):
+        parts += parts_of(checks.want_word(block, "type", ("text", "image"), where), block, where, losses)
     return parts
 
 
@@ -131,35 +118,3 @@ def _record_citations(block: Json, at: str, losses: Losses) -> None:
     citations = block.get("citations")
     if isinstance(citations, dict) and citations.get("enabled"):
         losses.add(f"{at}.citations", "dropped", "a chat model does not cite")
-
-
-def _one_of(holder: Json, key: str, allowed: tuple[str, ...], at: str) -> str:
-    value = want_text(holder, key, at)
-    if value not in allowed:
-        raise wrong_value(f"{at}.{key}", f"must be one of {', '.join(allowed)}, found {value[:40]!r}.")
-    return value
-
-
-def _bad_source(kind: Any, allowed: tuple[str, ...], at: str) -> InvalidRequest:
-    field = f"{at}.type"
-    if kind in ("file", "url"):
-        reason = f"send the bytes as base64 instead of a {'file id' if kind == 'file' else 'document URL'}"
-        return unsupported(field, reason, code="unsupported_content")
-    if not isinstance(kind, str):
-        return missing(field) if kind is None else wrong_type(field, "a string", kind)
-    return wrong_value(field, f"must be one of {', '.join(allowed)}, found {kind[:40]!r}.")
-
-
-def _base64(source: Json, at: str, *, most_bytes: int | None = None) -> str:
-    """The data under ``data``, checked; its size is known before it is decoded."""
-    data, field = want_text(source, "data", at), f"{at}.data"
-    size = len(data) * 3 // 4 - data.count("=", -2)
-    if most_bytes is not None and size > most_bytes:
-        raise wrong_value(field, f"is {size} bytes decoded, the most is {most_bytes}.")
-    try:
-        decoded = binascii.a2b_base64(data, strict_mode=True)
-    except ValueError as exc:
-        raise wrong_value(field, f"is not base64: {str(exc)[:80]}.") from exc
-    if not decoded:
-        raise wrong_value(field, "is empty, wanted base64.")
-    return data

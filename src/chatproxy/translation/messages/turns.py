@@ -8,23 +8,15 @@ Source: Anthropic API reference, ``MessageParam``; OpenAI API reference, "Create
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.messages.checks import (
-    missing,
-    optional_text,
-    record_rest,
-    unsupported,
-    want_list,
-    want_object,
-    want_text,
-    wrong_type,
-    wrong_value,
-)
-from chatproxy.translation.messages.media import block_text, document_parts, image_part, search_result_text, text_part
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_CHAT, Json, Losses
+from chatproxy.translation.hub import Turn
+from chatproxy.translation.messages.media import USER_KINDS, block_text, parts_of, text_part
+from chatproxy.translation.messages.tools import ToolNames
 
 _ROLES = ("user", "assistant", "system")
 _MESSAGE_KEYS = frozenset({"role", "content"})
@@ -43,85 +35,32 @@ _KEPT_THERE: Mapping[str, str] = {
     "container_upload": "files are kept with another service",
     "compaction": "chat has no compacted turns",
 }
-_USER_BLOCKS = ("text", "image", "document", "search_result", "tool_result")
+_USER_BLOCKS = (*USER_KINDS, "tool_result")
 _ASSISTANT_BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use")
-_RESULT_BLOCKS = ("text", "image", "document", "search_result")
-_SYSTEM_BLOCKS = ("text",)
 _RESULT_IS_BELOW = "(The result is in the user message that follows.)"
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Turns(NamedTuple):
-    """A conversation as chat has it.
-
-    Attributes:
-        messages: chat messages.
-        origins: for each of them, the client's path it came from, for example ``messages[2]``.
-    """
-
-    messages: list[Json]
-    origins: list[str]
-
-
-def read_turns(value: Any, turns: Turns, losses: Losses, *, hub: bool) -> None:
-    """Add the chat messages for ``messages`` to ``turns``.
-
-    Raises:
-        InvalidRequest: a message or block is none the API takes, or one that chat cannot carry (400).
-    """
-    if value is None:
-        raise missing("messages")
-    if not want_list(value, "messages"):
-        raise wrong_value("messages", "must have at least one message, found none.")
-    reader = _Reader(turns, losses, hub=hub)
-    for i, entry in enumerate(value):
-        reader.read(want_object(entry, f"messages[{i}]"), f"messages[{i}]")
-    reader.end_turn()
-    if turns.messages and turns.messages[-1]["role"] == "assistant":
-        losses.add(turns.origins[-1], "changed", "a chat model may begin anew instead of going on with this turn")
-
-
-def instructions(value: Any, at: str, losses: Losses) -> str:
-    """A system prompt, string or text blocks, as one text."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list):
-        raise wrong_type(at, "a string or an array of text blocks", value)
-    blocks = _blocks(value, at, _SYSTEM_BLOCKS, losses)
-    return "\n\n".join([block_text(block, where, losses) for _, block, where in blocks])
-
-
-def _blocks(content: list[Any], at: str, allowed: tuple[str, ...], losses: Losses) -> Iterator[tuple[str, Json, str]]:
-    """Kind, block and path of each block that chat can carry.
-
-    Raises:
-        InvalidRequest: a block must not stand here, or stands for what only Anthropic's servers hold (400).
-    """
-    for i, entry in enumerate(content):
-        where = f"{at}[{i}]"
-        block = want_object(entry, where)
-        kind = want_text(block, "type", where)
-        if kind in allowed:
-            yield kind, block, where
-        elif kind in _HOSTED:
-            losses.add(where, "dropped", f"chat has no {kind} blocks")
+def _blocks(content: Any, at: str, allowed: tuple[str, ...], losses: Losses) -> Iterator[tuple[str, Json, str]]:
+    """Kind, block and path of each block that chat can carry."""
+    for block, at_block in checks.want_objects(content, at):
+        kind = checks.want_text(block, "type", at_block)
+        if kind in _HOSTED:
+            losses.add(at_block, "dropped", f"{kind} blocks: {NOT_ON_CHAT}")
         elif kind in _KEPT_THERE:
-            raise unsupported(f"{where}.type", _KEPT_THERE[kind], code="unsupported_content")
+            raise checks.unsupported_content(f"{at_block}.type", _KEPT_THERE[kind])
         else:
-            raise wrong_value(f"{where}.type", f"must be one of {', '.join(allowed)} here, found {kind[:40]!r}.")
+            yield checks.want_word(block, "type", allowed, at_block), block, at_block
 
 
-class _UserTurn:
+class _UserTurn(msgspec.Struct):
     """What a user's turn holds so far."""
 
-    __slots__ = ("attachments", "origin", "parts", "results")
-
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
-        self.results: list[Json] = []
-        self.attachments: list[Json] = []  # of tool results
-        self.parts: list[Json] = []
+    origin: str
+    results: list[Json] = []
+    attachments: list[Json] = []  # of tool results
+    parts: list[Json] = []
 
     def messages(self) -> list[Json]:
         parts = self.attachments + self.parts
@@ -131,138 +70,129 @@ class _UserTurn:
         return [*self.results, {"role": "user", "content": content}]
 
 
-class _AssistantTurn:
+class _AssistantTurn(Turn):
     """What an assistant's turn holds so far; texts side by side are pieces of one."""
 
-    __slots__ = ("calls", "last", "origin", "reasoning", "texts", "thinking_blocks")
-
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
-        self.last = ""  # which of the lists was added to last
-        self.reasoning: list[str] = []
-        self.texts: list[str] = []
-        self.calls: list[Json] = []
-        self.thinking_blocks: list[Json] = []
+    texts: list[str] = msgspec.field(default_factory=list)
+    last: str = ""  # which of the lists was added to last
 
     def messages(self) -> list[Json]:
-        content = "\n\n".join(self.texts)
-        message: Json = {"role": "assistant", "content": None if self.calls and not content else content}
-        if self.reasoning:
-            message["reasoning_content"] = "\n\n".join(self.reasoning)
-        if self.thinking_blocks:
-            message["thinking_blocks"] = self.thinking_blocks
-        if self.calls:
-            message["tool_calls"] = self.calls
-        return [message]
+        return [self.message("\n\n".join(self.texts))]
 
 
-class _Reader:
-    """Walks the messages once."""
+class Conversation:
+    """Walks the messages once.
 
-    __slots__ = ("_call_ids", "_hub", "_losses", "_turn", "_turns")
+    Args:
+        hub: chat is only on the way to a surface that knows signatures of reasoning.
 
-    def __init__(self, turns: Turns, losses: Losses, *, hub: bool) -> None:
-        self._turns = turns
+    Attributes:
+        messages: chat messages.
+        origins: for each of them, the client's path it came from, for example ``messages[2]``.
+    """
+
+    __slots__ = ("_call_ids", "_hub", "_losses", "_names", "_turn", "messages", "origins")
+
+    def __init__(self, losses: Losses, names: ToolNames, *, hub: bool) -> None:
         self._losses = losses
+        self._names = names
         self._hub = hub
         self._turn: _UserTurn | _AssistantTurn | None = None
         self._call_ids: set[str] = set()
+        self.messages: list[Json] = []
+        self.origins: list[str] = []
 
-    def read(self, message: Json, at: str) -> None:
-        role = want_text(message, "role", at)
-        if role not in _ROLES:
-            raise wrong_value(f"{at}.role", f"must be one of {', '.join(_ROLES)}, found {role[:40]!r}.")
-        record_rest(message, _MESSAGE_KEYS, at, self._losses)
-        content, where = message.get("content"), f"{at}.content"
-        if content is None:
-            raise missing(where)
+    def instruct(self, value: Any, at: str = "system") -> None:
+        """Add a system prompt, string or text blocks, as one text."""
+        content = "" if value is None else checks.want_content(value, at)
+        if not isinstance(content, str):
+            blocks = _blocks(content, at, ("text",), self._losses)
+            content = "\n\n".join([block_text(block, where, self._losses) for _, block, where in blocks])
+        if content:
+            self._add({"role": "system", "content": content}, at.removesuffix(".content"))
+
+    def read(self, value: Any) -> None:
+        """Add what ``messages`` holds."""
+        if not checks.want_list(value, "messages"):
+            raise checks.empty("messages")
+        for message, at in checks.want_objects(value, "messages"):
+            self._read(message, at)
+        self._end_turn()
+        if self.messages and self.messages[-1]["role"] == "assistant":
+            reason = "a chat model may begin anew instead of going on with this turn"
+            self._losses.add(self.origins[-1], "changed", reason)
+
+    def _read(self, message: Json, at: str) -> None:
+        role = checks.want_word(message, "role", _ROLES, at)
+        self._losses.add_rest(message, _MESSAGE_KEYS, at, NOT_ON_CHAT)
+        content = checks.want_content(message.get("content"), f"{at}.content")
         if role == "system":
-            self.end_turn()
-            if text := instructions(content, where, self._losses):
-                self._add({"role": "system", "content": text}, at)
-        elif not isinstance(content, str | list):
-            raise wrong_type(where, "a string or an array of blocks", content)
+            self._end_turn()
+            self.instruct(content, f"{at}.content")
         elif role == "user":
             self._user(content, at)
         else:
             self._assistant(content, at)
 
-    def end_turn(self) -> None:
-        """Nothing more comes for the turn at hand."""
+    def _end_turn(self) -> None:
         if self._turn is not None:
             for message in self._turn.messages():
                 self._add(message, self._turn.origin)
             self._turn = None
 
     def _add(self, message: Json, origin: str) -> None:
-        self._turns.messages.append(message)
-        self._turns.origins.append(origin)
-
-    # -- user -----------------------------------------------------------------------------------------------------
+        self.messages.append(message)
+        self.origins.append(origin)
 
     def _user(self, content: str | list[Any], at: str) -> None:
         turn = self._turn
         if not isinstance(turn, _UserTurn):
-            self.end_turn()
+            self._end_turn()
             turn = self._turn = _UserTurn(at)
         if isinstance(content, str):
             turn.parts.append(text_part(content))
             return
         if not content:
-            raise wrong_value(f"{at}.content", "must have at least one block, found none.")
+            raise checks.empty(f"{at}.content")
         for kind, block, where in _blocks(content, f"{at}.content", _USER_BLOCKS, self._losses):
             if kind == "tool_result":
                 self._tool_result(turn, block, where)
             else:
-                turn.parts += self._parts(kind, block, where)
-
-    def _parts(self, kind: str, block: Json, at: str) -> list[Json]:
-        if kind == "text":
-            return [text_part(block_text(block, at, self._losses))]
-        if kind == "image":
-            return [image_part(block, at, self._losses)]
-        if kind == "document":
-            return document_parts(block, at, self._losses)
-        return [text_part(search_result_text(block, at, self._losses))]
+                turn.parts += parts_of(kind, block, where, self._losses)
 
     def _tool_result(self, turn: _UserTurn, block: Json, at: str) -> None:
-        record_rest(block, _RESULT_KEYS, at, self._losses)
-        call_id = want_text(block, "tool_use_id", at)
+        self._losses.add_rest(block, _RESULT_KEYS, at, NOT_ON_CHAT)
+        call_id = checks.want_text(block, "tool_use_id", at)
         if call_id not in self._call_ids:
-            shown = f"must be the id of a tool_use block in an earlier assistant message, found {call_id[:80]!r}."
-            raise wrong_value(f"{at}.tool_use_id", shown)
+            wanted = "expected the id of a tool_use block in an earlier assistant message"
+            raise checks.wrong_value(f"{at}.tool_use_id", f"{wanted}, found {call_id[:80]!r}")
         if block.get("is_error"):
-            self._losses.add(f"{at}.is_error", "dropped", "chat does not mark results as errors")
+            self._losses.add(f"{at}.is_error", "dropped", NOT_ON_CHAT)
         if turn.parts:
             self._losses.add(at, "changed", "chat takes tool results before what the user says")
-        text = self._result_text(turn, block.get("content"), f"{at}.content")
+        text = "" if block.get("content") is None else self._result_text(turn, block["content"], f"{at}.content")
         turn.results.append({"role": "tool", "tool_call_id": call_id, "content": text})
 
-    def _result_text(self, turn: _UserTurn, content: Any, at: str) -> str:
+    def _result_text(self, turn: _UserTurn, value: Any, at: str) -> str:
         """The text of a tool result; what is no text goes to the user message that follows."""
-        if content is None or isinstance(content, str):
-            return content or ""
-        if not isinstance(content, list):
-            raise wrong_type(at, "a string or an array of blocks", content)
+        content = checks.want_content(value, at)
+        if isinstance(content, str):
+            return content
         texts: list[str] = []
         attached = len(turn.attachments)
-        for kind, block, where in _blocks(content, at, _RESULT_BLOCKS, self._losses):
-            for part in self._parts(kind, block, where):
+        for kind, block, where in _blocks(content, at, USER_KINDS, self._losses):
+            for part in parts_of(kind, block, where, self._losses):
                 if part["type"] == "text":
                     texts.append(part["text"])
                 else:
                     self._losses.add(where, "changed", "chat's tool results are text; moved to a user message")
                     turn.attachments.append(part)
-        if not texts and len(turn.attachments) > attached:
-            return _RESULT_IS_BELOW
-        return "\n".join(texts)
-
-    # -- assistant ------------------------------------------------------------------------------------------------
+        return _RESULT_IS_BELOW if not texts and len(turn.attachments) > attached else "\n".join(texts)
 
     def _assistant(self, content: str | list[Any], at: str) -> None:
         turn = self._turn
         if not isinstance(turn, _AssistantTurn):
-            self.end_turn()
+            self._end_turn()
             turn = self._turn = _AssistantTurn(at)
         if isinstance(content, str):
             self._text(turn, content, at)
@@ -285,11 +215,9 @@ class _Reader:
         turn.last = "text"
 
     def _call(self, turn: _AssistantTurn, block: Json, at: str) -> None:
-        record_rest(block, _CALL_KEYS, at, self._losses)
-        call_id, name = want_text(block, "id", at), want_text(block, "name", at)
-        if "input" not in block:
-            raise missing(f"{at}.input")
-        arguments = _encode(want_object(block["input"], f"{at}.input")).decode()
+        self._losses.add_rest(block, _CALL_KEYS, at, NOT_ON_CHAT)
+        call_id, name = checks.want_text(block, "id", at), self._names.of(block, at)
+        arguments = _encode(checks.want_object(block.get("input"), f"{at}.input")).decode()
         turn.calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
         turn.last = "call"
         self._call_ids.add(call_id)
@@ -298,19 +226,20 @@ class _Reader:
         """Reasoning is carried as text; what proves it to Anthropic's servers only between two translations."""
         turn.last = "thinking"
         if kind == "redacted_thinking":
+            data = checks.want_text(block, "data", at)
             if self._hub:
-                turn.thinking_blocks.append({"type": kind, "data": want_text(block, "data", at)})
+                turn.thinking.append({"type": kind, "data": data})
             else:
-                self._losses.add(at, "dropped", "chat cannot carry encrypted reasoning")
+                self._losses.add(at, "dropped", f"encrypted reasoning: {NOT_ON_CHAT}")
             return
-        record_rest(block, _THINKING_KEYS, at, self._losses)
-        text = optional_text(block, "thinking", at)
-        signature = optional_text(block, "signature", at) or None
+        self._losses.add_rest(block, _THINKING_KEYS, at, NOT_ON_CHAT)
+        text = checks.optional_text(block, "thinking", at)
+        signature = checks.optional_text(block, "signature", at) or None
         if text:
             turn.reasoning.append(text)
         if self._hub:
-            turn.thinking_blocks.append({"type": kind, "thinking": text, "signature": signature})
+            turn.thinking.append({"type": kind, "thinking": text, "signature": signature})
         elif not text:
-            self._losses.add(at, "dropped", "chat cannot carry reasoning without a text")
+            self._losses.add(at, "dropped", "reasoning without a text")
         elif signature is not None:
-            self._losses.add("signature", "dropped", "chat cannot carry signatures of reasoning")
+            self._losses.add(f"{at}.signature", "dropped", f"signatures of reasoning: {NOT_ON_CHAT}", once=True)

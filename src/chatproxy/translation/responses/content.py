@@ -6,61 +6,50 @@ Source: OpenAI API reference, "Create a model response" (``input``) and "Create 
 
 from __future__ import annotations
 
-import binascii
 from typing import Any
 
-from chatproxy.errors import InvalidRequest
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.responses.shapes import (
-    missing,
-    unsupported_content,
-    want_list,
-    want_object,
-    want_text,
-    wrong_type,
-    wrong_value,
-)
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_CHAT, Json, Losses
+from chatproxy.translation.media import audio_of, file_of, image_of
 
-_MAX_IMAGE_BYTES = 10_000_000
-_NO_FILES = "chat completions cannot fetch an uploaded file; send the data itself."
+_NO_FILES = "chat completions cannot fetch an uploaded file; send the data itself"
+_TEXT_KEYS = frozenset({"type", "text"})
+_IMAGE_KEYS = frozenset({"type", "image_url", "detail", "file_id"})
+_FILE_KEYS = frozenset({"type", "file_data", "filename", "file_id", "file_url", "detail"})
+_AUDIO_KEYS = frozenset({"type", "input_audio"})
+_OUTPUT_KEYS = frozenset({"type", "text", "refusal", "annotations", "logprobs"})
+_INPUT_TYPES = ("input_text", "input_image", "input_file", "input_audio")
 
 
-def input_content(value: Any, param: str, losses: Losses) -> str | list[Json]:
+def input_content(value: Any, at: str, losses: Losses) -> str | list[Json]:
     """What a user said: texts, images, files and audio.
 
     Args:
         value: the item's ``content`` or ``output``.
-        param: its path.
-
-    Raises:
-        InvalidRequest: a wrong shape, broken base64, or a file id (400).
+        at: its path.
     """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        raise missing(param)
-    if not isinstance(value, list):
-        raise wrong_type(param, "a string or an array", value)
-    return plain([_input_part(part, f"{param}[{i}]", losses) for i, part in enumerate(value)])
+    content = checks.want_content(value, at)
+    if isinstance(content, str):
+        return content
+    return plain([_input_part(part, where, losses) for part, where in checks.want_objects(content, at)])
 
 
-def instruction_content(value: Any, param: str, losses: Losses) -> str | list[Json]:
+def instruction_content(value: Any, at: str, losses: Losses) -> str | list[Json]:
     """What a system or developer message says: texts only."""
-    content = input_content(value, param, losses)
+    content = input_content(value, at, losses)
     if not isinstance(content, str):
         for i, part in enumerate(content):
             if part["type"] != "text":
-                raise unsupported_content(f"{param}[{i}]", "system and developer messages hold text only.")
+                raise checks.unsupported_content(f"{at}[{i}]", "system and developer messages hold text only")
     return content
 
 
-def output_parts(value: Any, param: str, losses: Losses) -> list[Json]:
+def output_parts(value: Any, at: str, losses: Losses) -> list[Json]:
     """What a model said earlier: texts and refusals, as parts."""
-    if isinstance(value, str):
-        return [{"type": "text", "text": value}]
-    if value is None:
-        raise missing(param)
-    return [_output_part(part, f"{param}[{i}]", losses) for i, part in enumerate(want_list(value, param))]
+    content = checks.want_content(value, at)
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [_output_part(part, where, losses) for part, where in checks.want_objects(content, at)]
 
 
 def plain(parts: list[Json]) -> str | list[Json]:
@@ -76,113 +65,48 @@ def others(value: Json, known: frozenset[str]) -> Json:
     return {key: item for key, item in value.items() if key not in known and item is not None}
 
 
-def check_base64(data: str, param: str, *, max_bytes: int | None = None) -> None:
-    """Refuse what is no base64, or is more than ``max_bytes`` decoded."""
-    size = len(data) // 4 * 3 - data[-2:].count("=")
-    if max_bytes is not None and size > max_bytes:
-        raise wrong_value(param, f"expected at most {max_bytes} bytes, found {size}.")
-    try:
-        decoded = binascii.a2b_base64(data, strict_mode=True)
-    except ValueError as exc:
-        raise wrong_value(param, f"expected base64: {exc}.") from exc
-    if not decoded:
-        raise wrong_value(param, "expected base64, found no data.")
+def _input_part(part: Json, at: str, losses: Losses) -> Json:
+    kind = checks.want_word(part, "type", _INPUT_TYPES, at)
+    if kind == "input_text":
+        return {"type": "text", "text": checks.want_text(part, "text", at), **others(part, _TEXT_KEYS)}
+    if kind == "input_image":
+        return _image(part, at)
+    if kind == "input_file":
+        return _file(part, at, losses)
+    return {"type": "input_audio", "input_audio": audio_of(part, at), **others(part, _AUDIO_KEYS)}
 
 
-def _check_data_uri(uri: str, param: str, *, max_bytes: int | None = None) -> None:
-    head, comma, data = uri.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise wrong_value(param, "expected a data: URI of the form 'data:<type>;base64,<data>'.")
-    check_base64(data, param, max_bytes=max_bytes)
-
-
-def _is_data_uri(value: str) -> bool:
-    return value[:5].lower() == "data:"
-
-
-_TEXT_KEYS = frozenset({"type", "text"})
-_IMAGE_KEYS = frozenset({"type", "image_url", "detail", "file_id"})
-_FILE_KEYS = frozenset({"type", "file_data", "filename", "file_id", "file_url", "detail"})
-_AUDIO_KEYS = frozenset({"type", "input_audio"})
-_OUTPUT_KEYS = frozenset({"type", "text", "refusal", "annotations", "logprobs"})
-_INPUT_TYPES = "'input_text', 'input_image', 'input_file' or 'input_audio'"
-
-
-def _input_part(value: Any, param: str, losses: Losses) -> Json:
-    part = want_object(value, param)
-    match part.get("type"):
-        case "input_text":
-            made: Json = {"type": "text", "text": want_text(part, "text", param)}
-            return made if len(part) == 2 else made | others(part, _TEXT_KEYS)
-        case "input_image":
-            return _image(part, param)
-        case "input_file":
-            return _file(part, param, losses)
-        case "input_audio":
-            return _audio(part, param)
-        case kind:
-            raise _wrong_part(kind, param, _INPUT_TYPES)
-
-
-def _wrong_part(kind: Any, param: str, wanted: str) -> InvalidRequest:
-    if kind is None:
-        return missing(f"{param}.type")
-    if isinstance(kind, str):
-        return wrong_value(f"{param}.type", f"expected {wanted}, found '{kind[:40]}'.")
-    return wrong_type(f"{param}.type", "a string", kind)
-
-
-def _image(part: Json, param: str) -> Json:
+def _image(part: Json, at: str) -> Json:
     if part.get("file_id") is not None:
-        raise unsupported_content(f"{param}.file_id", _NO_FILES)
-    url = want_text(part, "image_url", param)
-    if _is_data_uri(url):
-        _check_data_uri(url, f"{param}.image_url", max_bytes=_MAX_IMAGE_BYTES)
+        raise checks.unsupported_content(f"{at}.file_id", _NO_FILES)
+    url = checks.want_text(part, "image_url", at)
+    image_of(url, f"{at}.image_url")
     image = {"url": url}
     if part.get("detail") is not None:
         image["detail"] = part["detail"]
     return {"type": "image_url", "image_url": image, **others(part, _IMAGE_KEYS)}
 
 
-def _file(part: Json, param: str, losses: Losses) -> Json:
+def _file(part: Json, at: str, losses: Losses) -> Json:
     for key in ("file_id", "file_url"):
         if part.get(key) is not None:
-            raise unsupported_content(f"{param}.{key}", _NO_FILES)
-    data = want_text(part, "file_data", param)
-    if _is_data_uri(data):
-        _check_data_uri(data, f"{param}.file_data")
-    else:
-        check_base64(data, f"{param}.file_data")
+            raise checks.unsupported_content(f"{at}.{key}", _NO_FILES)
+    data = checks.want_text(part, "file_data", at)
+    file_of(data, f"{at}.file_data")
     file = {"file_data": data}
     if part.get("filename") is not None:
         file["filename"] = part["filename"]
     if part.get("detail") is not None:
-        losses.add(f"{param}.detail", "dropped", "files on chat completions have no detail")
+        losses.add(f"{at}.detail", "dropped", f"the detail of a file: {NOT_ON_CHAT}")
     return {"type": "file", "file": file, **others(part, _FILE_KEYS)}
 
 
-def _audio(part: Json, param: str) -> Json:
-    at = f"{param}.input_audio"
-    if part.get("input_audio") is None:
-        raise missing(at)
-    audio = want_object(part["input_audio"], at)
-    check_base64(want_text(audio, "data", at), f"{at}.data")
-    want_text(audio, "format", at)
-    return {"type": "input_audio", "input_audio": audio, **others(part, _AUDIO_KEYS)}
-
-
-def _output_part(value: Any, param: str, losses: Losses) -> Json:
-    part = want_object(value, param)
-    kind = part.get("type")
-    if kind == "output_text":
-        made: Json = {"type": "text", "text": want_text(part, "text", param)}
-    elif kind == "refusal":
-        made = {"type": "refusal", "refusal": want_text(part, "refusal", param)}
+def _output_part(part: Json, at: str, losses: Losses) -> Json:
+    if checks.want_word(part, "type", ("output_text", "refusal"), at) == "refusal":
+        made: Json = {"type": "refusal", "refusal": checks.want_text(part, "refusal", at)}
     else:
-        raise _wrong_part(kind, param, "'output_text' or 'refusal'")
-    if len(part) > 2:
-        for key in ("annotations", "logprobs"):
-            if part.get(key):
-                losses.add(f"{param}.{key}", "dropped", "chat completions take none with an earlier answer")
-        made |= others(part, _OUTPUT_KEYS)
-    return made
+        made = {"type": "text", "text": checks.want_text(part, "text", at)}
+    for key in ("annotations", "logprobs"):
+        if part.get(key):
+            losses.add(f"{at}.{key}", "dropped", f"{key} of an earlier answer: {NOT_ON_CHAT}")
+    return made | others(part, _OUTPUT_KEYS)

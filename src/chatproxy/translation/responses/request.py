@@ -7,35 +7,21 @@ Source: OpenAI API reference, "Create a model response" and "Create chat complet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from chatproxy.translation.base import Json, Losses
-from chatproxy.translation.responses.input import messages_of
-from chatproxy.translation.responses.shapes import (
-    missing,
-    unsupported_parameter,
-    want_list,
-    want_object,
-    want_text,
-    wrong_type,
-    wrong_value,
-)
-from chatproxy.translation.responses.tools import chat_tool_choice, chat_tools
+from chatproxy.translation import checks
+from chatproxy.translation.base import NOT_ON_CHAT, Json, Losses
+from chatproxy.translation.fields import Fields, Rule, Written, apart, dropped, refused, same
+from chatproxy.translation.responses.input import Conversation
+from chatproxy.translation.responses.tools import offer_tools
 
-_SAME = frozenset(
-    {
-        *("model", "stream", "temperature", "top_p", "metadata", "user", "safety_identifier", "service_tier"),
-        *("prompt_cache_key", "prompt_cache_retention", "moderation"),
-    }
-)
-_APART = frozenset({"input", "instructions", "include", "tools", "tool_choice", "parallel_tool_calls", "store"})
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED = "reasoning.encrypted_content"
 _IMAGE_URLS = "message.input_image.image_url"
-
 _NAMES = {
     "messages": "input",
+    "choices": "output",
     "max_completion_tokens": "max_output_tokens",
     "max_tokens": "max_output_tokens",
     "response_format": "text.format",
@@ -45,163 +31,108 @@ _NAMES = {
 }
 
 
-def chat_request(body: Json, losses: Losses, *, hub: bool = False) -> Json:
-    """The request for a handler that speaks chat completions.
-
-    Raises:
-        InvalidRequest: a wrong shape, or something that chat cannot carry and the answer depends on (400).
-    """
-    instructions = body.get("instructions")
-    if instructions is not None and not isinstance(instructions, str):
-        raise wrong_type("instructions", "a string", instructions)
-    made: Json = {}
-    unknown: Json = {}
-    for key, value in body.items():
-        rule = _RULES.get(key)
-        if rule is not None:
-            if value is not None:
-                rule(made, value, losses)
-        elif key in _SAME:
-            if value is not None:
-                made[key] = value
-        elif key not in _APART:
-            unknown[key] = value
-    _include(made, body.get("include"), losses, hub=hub)
-    made["messages"] = messages_of(body.get("input"), losses, instructions=instructions, hub=hub)
-    _tools(made, body, losses)
-    return _along(unknown, made, losses) if unknown else made
+def read_request(body: Json, losses: Losses, *, hub: bool) -> Written:
+    """Translate a request."""
+    fields = Fields(losses, _NAMES)
+    fields.read(body, _RULES)
+    _include(fields, body.get("include"), hub=hub)
+    conversation = Conversation(losses, hub=hub)
+    conversation.read(body)
+    fields.out["messages"] = conversation.messages
+    offer_tools(fields.out, body, losses)
+    return fields.written(origins=conversation.origins)
 
 
-def client_param(name: str) -> str:
-    """The field of a Responses request that became this field of a chat request."""
-    head = name.partition("[")[0].partition(".")[0]
-    if head == "tools":
-        return name.replace(".function.", ".").replace(".custom.", ".")
-    return _NAMES.get(head, name)
-
-
-def _along(unknown: Json, made: Json, losses: Losses) -> Json:
-    if unknown.get("n", 1) not in (None, 1):
-        raise unsupported_parameter("n", "a response is one answer.")
-    modalities = unknown.get("modalities")
-    if isinstance(modalities, list) and "audio" in modalities:
-        raise unsupported_parameter("modalities", "a response holds no audio.")
-    for key in unknown.keys() & made.keys():
-        losses.add(key, "dropped", "the request says it in the field of the Responses API too")
-    return unknown | made
-
-
-def _tools(made: Json, body: Json, losses: Losses) -> None:
-    tools = [] if body.get("tools") is None else chat_tools(body["tools"], losses)
-    if tools:
-        made["tools"] = tools
-        if body.get("parallel_tool_calls") is not None:
-            made["parallel_tool_calls"] = body["parallel_tool_calls"]
-    if body.get("tool_choice") is not None:
-        choice = chat_tool_choice(body["tool_choice"], tools, losses)
-        if choice is not None:
-            made["tool_choice"] = choice
-
-
-def _include(made: Json, value: Any, losses: Losses, *, hub: bool) -> None:
-    wanted = () if value is None else want_list(value, "include")
-    for i, name in enumerate(wanted):
+def _include(fields: Fields, value: Any, *, hub: bool) -> None:
+    for i, name in enumerate(() if value is None else checks.want_list(value, "include")):
         if not isinstance(name, str):
-            raise wrong_type(f"include[{i}]", "a string", name)
+            raise checks.wrong_type(f"include[{i}]", "a string", name)
         if name == _LOGPROBS:
-            made["logprobs"] = True
+            fields.out["logprobs"] = True
         elif name != _IMAGE_URLS and not (hub and name == _ENCRYPTED):
-            losses.add(f"include[{i}]", "dropped", f"chat completions have no '{name[:60]}'")
+            fields.losses.add(f"include[{i}]", "dropped", f"'{name[:60]}': {NOT_ON_CHAT}")
 
 
-def _max_output_tokens(made: Json, value: Any, _: Losses) -> None:
-    made["max_completion_tokens"] = value
+def _max_output_tokens(fields: Fields, _: str, value: Any) -> None:
+    fields.out["max_completion_tokens"] = value
 
 
-def _top_logprobs(made: Json, value: Any, _: Losses) -> None:
+def _top_logprobs(fields: Fields, _: str, value: Any) -> None:
     if value:
-        made["top_logprobs"] = value
-        made["logprobs"] = True
+        fields.out |= {"top_logprobs": value, "logprobs": True}
 
 
-def _text(made: Json, value: Any, losses: Losses) -> None:
-    text = want_object(value, "text")
+def _text(fields: Fields, key: str, value: Any) -> None:
+    text = checks.want_object(value, key)
     if text.get("format") is not None:
-        _format(made, want_object(text["format"], "text.format"))
+        _format(fields, text["format"], f"{key}.format")
     if text.get("verbosity") is not None:
-        made["verbosity"] = text["verbosity"]
-    _drop_others(text, {"format", "verbosity"}, "text", losses)
+        fields.out["verbosity"] = text["verbosity"]
+    fields.losses.add_rest(text, ("format", "verbosity"), key, NOT_ON_CHAT)
 
 
-def _format(made: Json, value: Json) -> None:
-    kind = want_text(value, "type", "text.format")
+def _format(fields: Fields, value: Any, at: str) -> None:
+    kind = checks.want_word(checks.want_object(value, at), "type", ("text", "json_object", "json_schema"), at)
     if kind == "json_schema":
-        want_text(value, "name", "text.format")
-        if value.get("schema") is None:
-            raise missing("text.format.schema")
-        want_object(value["schema"], "text.format.schema")
+        checks.want_text(value, "name", at)
+        checks.want_object(value.get("schema"), f"{at}.schema")
         schema = {key: item for key, item in value.items() if key != "type" and item is not None}
-        made["response_format"] = {"type": kind, "json_schema": schema}
+        fields.out["response_format"] = {"type": kind, "json_schema": schema}
     elif kind == "json_object":
-        made["response_format"] = {"type": kind}
-    elif kind != "text":
-        wanted = "'text', 'json_object' or 'json_schema'"
-        raise wrong_value("text.format.type", f"expected {wanted}, found '{kind[:40]}'.")
+        fields.out["response_format"] = {"type": kind}
 
 
-def _reasoning(made: Json, value: Any, losses: Losses) -> None:
-    reasoning = want_object(value, "reasoning")
+def _reasoning(fields: Fields, key: str, value: Any) -> None:
+    reasoning = checks.want_object(value, key)
     if reasoning.get("effort") is not None:
-        made["reasoning_effort"] = reasoning["effort"]
-    _drop_others(reasoning, {"effort"}, "reasoning", losses)
+        fields.out["reasoning_effort"] = reasoning["effort"]
+    fields.losses.add_rest(reasoning, ("effort",), key, NOT_ON_CHAT)
 
 
-def _cache_options(made: Json, value: Any, losses: Losses) -> None:
-    options = want_object(value, "prompt_cache_options")
-    known = {key: options[key] for key in ("mode", "ttl") if options.get(key) is not None}
-    if known:
-        made["prompt_cache_options"] = known
-    _drop_others(options, {"mode", "ttl"}, "prompt_cache_options", losses)
+def _cache_options(fields: Fields, key: str, value: Any) -> None:
+    options = checks.want_object(value, key)
+    if known := {name: options[name] for name in ("mode", "ttl") if options.get(name) is not None}:
+        fields.out[key] = known
+    fields.losses.add_rest(options, ("mode", "ttl"), key, NOT_ON_CHAT)
 
 
-def _stream_options(_: Json, value: Any, losses: Losses) -> None:
-    options = want_object(value, "stream_options")
+def _stream_options(fields: Fields, key: str, value: Any) -> None:
+    options = checks.want_object(value, key)
     if options.get("include_obfuscation"):
-        losses.add("stream_options.include_obfuscation", "dropped", "a translated stream is not padded")
-    _drop_others(options, {"include_obfuscation"}, "stream_options", losses)
+        fields.losses.add(f"{key}.include_obfuscation", "dropped", "a translated stream is not padded")
+    fields.losses.add_rest(options, ("include_obfuscation",), key, NOT_ON_CHAT)
 
 
-def _drop_others(value: Json, known: set[str], param: str, losses: Losses) -> None:
-    for key, item in value.items():
-        if key not in known and item is not None:
-            losses.add(f"{param}.{key}", "dropped", "chat completions have no such field")
-
-
-def _truncation(_: Json, value: Any, losses: Losses) -> None:
+def _truncation(fields: Fields, key: str, value: Any) -> None:
     if value != "disabled":
-        losses.add("truncation", "dropped", "chat completions do not cut the input")
+        fields.losses.add(key, "dropped", "chat completions do not cut the input")
 
 
-def _background(_: Json, value: Any, _losses: Losses) -> None:
+def _background(_: Fields, key: str, value: Any) -> None:
     if value is not False:
-        raise unsupported_parameter("background", "this handler answers while the client waits.")
+        raise checks.unsupported_parameter(key, "this handler answers while the client waits")
 
 
-def _hint(name: str) -> Callable[[Json, Any, Losses], None]:
-    def drop(_: Json, _value: Any, losses: Losses) -> None:
-        losses.add(name, "dropped", "chat completions have no such field")
-
-    return drop
-
-
-def _refused(name: str, why: str) -> Callable[[Json, Any, Losses], None]:
-    def refuse(_: Json, _value: Any, _losses: Losses) -> None:
-        raise unsupported_parameter(name, why)
-
-    return refuse
+def _one_answer(fields: Fields, key: str, value: Any) -> None:
+    if value != 1:
+        raise checks.unsupported_parameter(key, "a response is one answer")
+    fields.out[key] = value
 
 
-_RULES: Mapping[str, Callable[[Json, Any, Losses], None]] = {
+def _modalities(fields: Fields, key: str, value: Any) -> None:
+    if isinstance(value, list) and "audio" in value:
+        raise checks.unsupported_parameter(key, "a response holds no audio")
+    fields.out[key] = value
+
+
+_EARLIER = refused("the earlier items must be in 'input'")
+_SAME = ("model", "stream", "temperature", "top_p", "metadata", "user", "safety_identifier", "service_tier",
+         "prompt_cache_key", "prompt_cache_retention", "moderation")  # fmt: skip
+_APART = ("input", "instructions", "include", "tools", "tool_choice", "parallel_tool_calls", "store")
+_RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(_SAME, same),
+    **dict.fromkeys(_APART, apart),
+    **dict.fromkeys(("max_tool_calls", "context_management", "image", "access_programs"), dropped(NOT_ON_CHAT)),
     "max_output_tokens": _max_output_tokens,
     "top_logprobs": _top_logprobs,
     "text": _text,
@@ -210,8 +141,9 @@ _RULES: Mapping[str, Callable[[Json, Any, Losses], None]] = {
     "stream_options": _stream_options,
     "truncation": _truncation,
     "background": _background,
-    "previous_response_id": _refused("previous_response_id", "the earlier items must be in 'input'."),
-    "conversation": _refused("conversation", "the earlier items must be in 'input'."),
-    "prompt": _refused("prompt", "templates of prompts are stored with OpenAI; send their text."),
-    **{name: _hint(name) for name in ("max_tool_calls", "context_management", "image", "access_programs")},
+    "n": _one_answer,
+    "modalities": _modalities,
+    "previous_response_id": _EARLIER,
+    "conversation": _EARLIER,
+    "prompt": refused("templates of prompts are stored with OpenAI; send their text"),
 }
