@@ -34,7 +34,7 @@ def result(answers: dict[str, dict[str, Any]], node_parts: NodeParts, served: Ta
 def test_message_arrives_whole(result: dict[str, Any]) -> None:
     reply = result["buffered"]
 
-    assert reply["content"] == [{"type": "text", "text": "Hello there, friend."}]
+    assert [(block["type"], block["text"]) for block in reply["content"]] == [("text", "Hello there, friend.")]
     assert reply["stop"] == "end_turn"
     assert (reply["usage"]["input_tokens"], reply["usage"]["output_tokens"]) == (11, 5)
     assert reply["requestId"]

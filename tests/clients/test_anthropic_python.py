@@ -46,7 +46,7 @@ def test_message_arrives_whole(client: anthropic.Anthropic, surface: Target, ups
     )
 
     assert (reply.type, reply.role, reply.model) == ("message", "assistant", MODEL)
-    assert [block.to_dict() for block in reply.content] == [{"type": "text", "text": "Hello there, friend."}]
+    assert [(block.type, block.text) for block in reply.content] == [("text", "Hello there, friend.")]
     assert (reply.stop_reason, reply.stop_sequence) == ("end_turn", None)
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (11, 5)
     assert upstream.paths() == ["/v1/chat/completions" if surface.is_translated else "/v1/messages"]
