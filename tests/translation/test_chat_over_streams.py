@@ -89,8 +89,6 @@ def shuffled(draw: Draw, queues: list[list[Json]]) -> list[Json]:
     return merged
 
 
-# -- Responses ----------------------------------------------------------------------------------------------------
-
 CITATION = {"type": "url_citation", "url": "https://x.y", "title": "t", "start_index": 0, "end_index": 2}
 OUTPUT_PARTS = st.one_of(
     st.builds(
@@ -199,8 +197,6 @@ def test_streamed_response_says_what_the_buffered_one_says(answer: tuple[Json, l
     assert assembled(chunks) == whole(ChatOverResponses(Losses(), hub=hub).reply(response))
 
 
-# -- Messages -----------------------------------------------------------------------------------------------------
-
 WEB = {
     "type": "web_search_result_location",
     "url": "https://x.y",
@@ -290,8 +286,6 @@ def test_streamed_message_says_what_the_buffered_one_says(answer: tuple[Json, li
     chunks = [chunk for event in events for chunk in translation.event(event)] + translation.finish()
     assert assembled(chunks) == whole(over_messages(hub=hub).reply(message))
 
-
-# -- What no handler should send ----------------------------------------------------------------------------------
 
 ODD = st.one_of(st.none(), st.integers(0, 2), WORDS, st.just([]), st.just([1]), st.just({}), st.just({"type": []}))
 KEYS = ("type", "id", "call_id", "name", "arguments", "input", "content", "summary", "text", "annotations", "logprobs",

@@ -64,8 +64,6 @@ def test_effort_is_named_as_the_client_gave_it() -> None:
     assert translation.param("reasoning_effort") == "output_config.effort"
 
 
-# -- a stream says what a reply says -----------------------------------------------------------------------------------
-
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 INPUTS = st.dictionaries(st.text(max_size=4), st.one_of(st.integers(-9, 9), st.text(max_size=6), st.none()), max_size=3)
 

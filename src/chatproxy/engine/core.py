@@ -20,7 +20,7 @@ from chatproxy.engine.live import Live
 from chatproxy.engine.meter import Meter
 from chatproxy.engine.output import Output
 from chatproxy.engine.routing import Router, apply_model
-from chatproxy.engine.translated import execute
+from chatproxy.engine.translated import TranslatedChunks, execute
 from chatproxy.engine.turn import Turn
 from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
 from chatproxy.plugins.hooks import Hooks
@@ -225,12 +225,12 @@ class Engine:
     ) -> Answer:
         ctx.exchange.stream = True
         layered = self.hooks.has_transforms
-        meter = Meter(
-            reply.chunks,
-            ctx.layout.tally(),
-            drop_usage=drop_usage and not layered,
-            max_line_bytes=self.limits.max_sse_line_bytes,
-        )
+        drop = drop_usage and not layered
+        if isinstance(reply.chunks, TranslatedChunks):
+            meter = reply.chunks.metered(drop_usage=drop)
+        else:
+            limit_bytes = self.limits.max_sse_line_bytes
+            meter = Meter(reply.chunks, ctx.layout.tally(), drop_usage=drop, max_line_bytes=limit_bytes)
         output = Output(meter, live, ctx, request, drop_usage=drop_usage and layered, turn=turn)
         try:
             if layered:

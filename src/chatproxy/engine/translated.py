@@ -15,7 +15,7 @@ from chatproxy.engine.counting import estimated_count
 from chatproxy.engine.limits import USUAL_LIMITS, EngineLimits
 from chatproxy.engine.meter import Meter
 from chatproxy.errors import ApiError, NotFound, UpstreamStatus
-from chatproxy.sse import encode_frame, frame_data
+from chatproxy.sse import frame_data
 from chatproxy.translation import Losses, Route, Translation, route_to
 from chatproxy.types.context import RequestContext
 from chatproxy.types.exchange import Exchange
@@ -77,7 +77,7 @@ class _Bridge:
         ctx.exchange.translation_losses = self._losses.kept
 
     async def execute(self, handler: Handler, request: ChatRequest) -> object:
-        body = self._translation.request(request.to_dict())
+        body = self._translation.request(request.plain())
         try:
             reply: object = await handler.execute(self._ctx, ChatRequest(body, layout=self._spoken))
         except ApiError as error:
@@ -87,13 +87,14 @@ class _Bridge:
 
     def _translated(self, reply: object) -> object:
         if isinstance(reply, Completed):
-            body = ChatResponse(self._translation.reply(reply.body.to_dict()), layout=self._layout)
+            made = _encode(self._translation.reply(reply.body.plain()))  # bytes are counted at half the price of a dict
+            body = ChatResponse.of(made, self._layout)
             return Completed(body, status=reply.status, headers=self._headers(reply.headers))
         if isinstance(reply, Stream):
             meter = Meter(
                 reply.chunks, self._spoken.tally(), drop_usage=False, max_line_bytes=self._limits.max_sse_line_bytes
             )
-            chunks = _TranslatedChunks(meter, self._translation, self._layout)
+            chunks = TranslatedChunks(meter, self._translation, self._layout)
             return Stream(chunks, status=reply.status, headers=self._headers(reply.headers), layout=self._layout)
         return reply
 
@@ -108,40 +109,85 @@ class _Bridge:
             error.body = None
 
 
-class _TranslatedChunks:
-    """The bytes of a stream, translated event by event; that it ended properly is checked before the client is told."""
+class TranslatedMeter(Meter):
+    """Takes a stream's bytes in the handler's words and gives frames in the client's.
 
-    __slots__ = ("_has_ended", "_layout", "_meter", "_translation")
+    Both are looked at, the handler's by a meter of their own. What is made here is looked at before it becomes a frame,
+    so that it need not be taken apart again.
+    """
 
-    def __init__(self, meter: Meter, translation: Translation, layout: Layout) -> None:
-        self._meter = meter
+    __slots__ = ("_names_events", "_source", "_translation")
+
+    def __init__(self, source: Meter, translation: Translation, layout: Layout, *, drop_usage: bool) -> None:
+        super().__init__(source.chunks, layout.tally(), drop_usage=drop_usage, max_line_bytes=0)
+        self._source = source
+        self._translation = translation
+        self._names_events = layout.names_events
+
+    def check(self) -> None:
+        """See `Meter.check`."""
+        self._source.check()
+
+    def take(self, chunk: bytes) -> list[bytes]:
+        """See `Meter.take`."""
+        return self._said(self._source.take(chunk))
+
+    def end(self) -> list[bytes]:
+        """See `Meter.end`."""
+        return self._said(self._source.end())
+
+    def _said(self, frames: list[bytes]) -> list[bytes]:
+        events: list[dict[str, Any]] = []
+        for frame in frames:
+            data = frame_data(frame)
+            if data is not None:
+                events += self._translation.event(decode_event(data))
+        if self._source.done:
+            events += self._translation.finish()
+        made = [passing for event in events if (passing := self._frame(event)) is not None]
+        self._done = self._source.done
+        return made
+
+    def _frame(self, event: dict[str, Any]) -> bytes | None:
+        data = _encode(event)  # without line ends: those in texts are escaped
+        self.events += 1
+        if not self.tally.add(data) and self._drop_usage:
+            return None
+        return (
+            b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data)
+            if self._names_events
+            else b"data: %b\n\n" % data
+        )
+
+
+class TranslatedChunks:
+    """The bytes of a translated stream, for whoever wants bytes; the engine takes the frames themselves (`metered`)."""
+
+    __slots__ = ("_layout", "_meter", "_source", "_translation")
+
+    def __init__(self, source: Meter, translation: Translation, layout: Layout) -> None:
+        self._source = source
         self._translation = translation
         self._layout = layout
-        self._has_ended = False
+        self._meter: Meter | None = None
+
+    def metered(self, *, drop_usage: bool) -> Meter:
+        """The one meter of this stream, for a consumer that reads nothing else of it."""
+        self._meter = TranslatedMeter(self._source, self._translation, self._layout, drop_usage=drop_usage)
+        return self._meter
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        while not self._has_ended:
-            frames = await self._meter.read()
-            events: list[dict[str, Any]] = []
-            for frame in frames:
-                data = frame_data(frame)
-                if data is not None:
-                    events += self._translation.event(decode_event(data))
-            if self._meter.done:
-                self._has_ended = True
-                events += self._translation.finish()
-            if events:
-                return b"".join([self._frame(event) for event in events])
-        raise StopAsyncIteration
+        frames = await (self._meter or self.metered(drop_usage=False)).read()
+        if not frames:
+            raise StopAsyncIteration
+        return b"".join(frames)
 
     async def aclose(self) -> None:
-        await self._meter.aclose()
-
-    def _frame(self, event: dict[str, Any]) -> bytes:
-        return encode_frame(_encode(event), event=event["type"] if self._layout.names_events else None)
+        """Close the handler's stream."""
+        await (self._meter or self._source).aclose()
 
 
 def report(exchange: Exchange) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from chatproxy.translation import checks
 from chatproxy.translation.base import Json, Losses
 
+_LONGEST = 200
 _PLACE = re.compile(r"(?:messages|input)\[(\d{1,9})\]")
 
 
@@ -41,7 +42,7 @@ class Written(NamedTuple):
         """See `Translation.param`."""
         if (place := _PLACE.match(name)) and int(place[1]) < len(self.origins):
             return self.origins[int(place[1])]
-        known = name
+        known = name[:_LONGEST]
         while known and known not in self.names:
             known = known[: max(known.rfind("."), known.rfind("["), 0)]
         return self.names.get(known, name)
@@ -101,20 +102,11 @@ def same(fields: Fields, key: str, value: Any) -> None:
     fields.out[key] = value
 
 
-def dropped(reason: str) -> Rule:
-    """For a hint that is always worth a note."""
+def dropped(reason: str, *, unless_off: bool = False) -> Rule:
+    """For a hint; ``unless_off`` for one that changes nothing where it is zero, false or empty."""
 
     def drop(fields: Fields, key: str, value: Any) -> None:
-        fields.losses.add(key, "dropped", reason)
-
-    return drop
-
-
-def dropped_unless_off(reason: str) -> Rule:
-    """For a hint that changes nothing where it is zero, false or empty."""
-
-    def drop(fields: Fields, key: str, value: Any) -> None:
-        if value:
+        if value or not unless_off:
             fields.losses.add(key, "dropped", reason)
 
     return drop

@@ -6,6 +6,7 @@ Source: OpenAI API reference, "The chat completion object" and "The chat complet
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -74,10 +75,11 @@ class Thought(NamedTuple):
     redacted: str | None = None
     ends: bool = False
 
-    def text_after(self, said: str) -> str:
+    def text_after(self, pieces: Iterable[str]) -> str:
         """What is still to be said after what was said of the same reasoning, which a block that ends says again."""
         if not self.ends:
             return self.text
+        said = "".join(pieces)
         return "" if said.endswith(self.text) else self.text.removeprefix(said)
 
 

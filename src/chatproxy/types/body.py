@@ -124,6 +124,11 @@ class JsonBody(MutableMapping[str, Any]):
         decoded: dict[str, Any] = _value(_encode(self._fields))
         return decoded
 
+    def plain(self) -> dict[str, Any]:
+        """What `encode` sends, decoded as a plain dict. Nothing counts as read."""
+        decoded: dict[str, Any] = _value(self.encode())
+        return decoded
+
     def copy(self) -> Self:
         """Another body with the same content; changing one, however deep, does not change the other."""
         return type(self)(self)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
+import msgspec
+
 from chatproxy.errors import InvalidRequest, UpstreamError
 from chatproxy.types.body import JsonBody, check_json
 from chatproxy.types.chat import CHAT
@@ -58,6 +60,17 @@ class ChatResponse(JsonBody):
         except InvalidRequest as exc:
             raise UpstreamError(f"The upstream's answer cannot be read: {exc}", code="upstream_invalid_json") from exc
         return self._fields
+
+    def plain(self) -> dict[str, Any]:
+        """See `JsonBody.plain`.
+
+        Raises:
+            UpstreamError: the upstream's bytes cannot be read (502).
+        """
+        try:
+            return super().plain()
+        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+            raise UpstreamError(f"The upstream's answer cannot be read: {exc}", code="upstream_invalid_json") from exc
 
     @property
     def summary(self) -> Summary:

@@ -6,22 +6,25 @@ Source: OpenAI API reference, "Create chat completion", parameter ``messages``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from chatproxy.translation import checks, media
 from chatproxy.translation.base import Json, Losses
 
-TEXT_ONLY = ("text",)
-TOOL_PARTS = ("text", "image_url", "file")
-USER_PARTS = (*TOOL_PARTS, "input_audio", "video_url")
+# The parts that a message may hold, by its role.
+_PARTS = {
+    **dict.fromkeys(("system", "developer"), ("text",)),
+    "user": ("text", "image_url", "file", "input_audio", "video_url"),
+    "assistant": ("text", "refusal"),
+    "tool": ("text", "image_url", "file"),
+}
 _READ = {"image_url": ("url", "detail"), "file": ("file_data", "file_id", "filename")}
 _REASONING = ("reasoning_content", "reasoning")
-_ROLES = ("system", "developer", "user", "assistant", "tool")
 _CONTENT = frozenset({"role", "content"})
 # What is read of a message, by its role.
 READ: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(_ROLES, _CONTENT),
+    **dict.fromkeys(_PARTS, _CONTENT),
     "assistant": _CONTENT | {"refusal", "tool_calls", "audio", "function_call", *_REASONING, "thinking_blocks"},
     "tool": _CONTENT | {"tool_call_id"},
 }
@@ -63,7 +66,7 @@ def messages_of(body: Json) -> Iterator[tuple[str, str, Json]]:
     for message, at in checks.want_objects(body["messages"], "messages"):
         if message.get("role") == "function":
             raise checks.unsupported_content(f"{at}.role", "legacy function messages; use the role 'tool'")
-        role = checks.want_word(message, "role", _ROLES, at)
+        role = checks.want_word(message, "role", _PARTS, at)
         if role in ("system", "developer"):
             instructing = checks.same_role(instructing, role, at)
         yield at, role, message
@@ -78,7 +81,7 @@ def said_by(message: Json, at: str) -> list[tuple[str, str]]:
     refusal = checks.optional_text(message, "refusal", at)
     said: list[tuple[str, str]] = []
     if message.get("content") is not None:
-        content = content_of(message, at, ("text", "refusal"))
+        content = content_of(message, at)
         listed = [Part("text", {"text": content}, at)] if isinstance(content, str) else content
         said += [(part.kind, checks.want_text(part.fields, part.kind, part.at)) for part in listed]
     elif not any(message.get(key) for key in ("tool_calls", "refusal", *_REASONING, "thinking_blocks")):
@@ -131,13 +134,12 @@ def thinking_blocks_of(message: Json, at: str) -> list[Part]:
     return parts
 
 
-def content_of(message: Json, at: str, kinds: Collection[str]) -> str | list[Part]:
-    """A message's content, which must be there: its text, or its parts, each of one of the ``kinds``."""
-    where = f"{at}.content"
-    content = checks.want_content(message.get("content"), where)
+def content_of(message: Json, at: str) -> str | list[Part]:
+    """A message's content, which must be there: its text, or its parts, each of a kind that its role may use."""
+    content = checks.want_content(message.get("content"), f"{at}.content")
     if isinstance(content, str):
         return content
-    listed = checks.want_objects(content, where)
+    kinds, listed = _PARTS[message["role"]], checks.want_objects(content, f"{at}.content")
     return [Part(checks.want_word(part, "type", kinds, at_part), part, at_part) for part, at_part in listed]
 
 

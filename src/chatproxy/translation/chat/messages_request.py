@@ -14,7 +14,7 @@ from chatproxy.translation.base import NOT_ON_MESSAGES, Json, Losses
 from chatproxy.translation.chat.messages_tools import offer_tools
 from chatproxy.translation.chat.messages_turns import Turns
 from chatproxy.translation.chat.options import OPTIONS, limit_as
-from chatproxy.translation.fields import Fields, Rule, Written, apart, dropped, dropped_unless_off, same
+from chatproxy.translation.fields import Fields, Rule, Written, apart, dropped, same
 
 DEFAULT_MAX_TOKENS = 4096
 _EFFORTS = {"minimal": "low", **{effort: effort for effort in ("low", "medium", "high", "xhigh", "max")}}
@@ -173,7 +173,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("model", "stream", "system", "thinking", "top_k", "top_p"), same),
     **dict.fromkeys(_APART, apart),
     **dict.fromkeys(("seed", "web_search_options"), dropped(NOT_ON_MESSAGES)),
-    **dict.fromkeys(_OFF, dropped_unless_off(NOT_ON_MESSAGES)),
+    **dict.fromkeys(_OFF, dropped(NOT_ON_MESSAGES, unless_off=True)),
     **dict.fromkeys(("max_tokens", "max_completion_tokens"), limit_as("max_tokens")),
     "stream_options": _stream_options,
     "temperature": _temperature,

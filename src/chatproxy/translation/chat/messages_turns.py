@@ -6,7 +6,7 @@ Source: Anthropic API reference, "Messages", parameters ``system`` and ``message
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
 from hashlib import blake2b
 from typing import Any
 
@@ -14,23 +14,11 @@ import msgspec
 
 from chatproxy.translation import checks
 from chatproxy.translation.base import NOT_ON_MESSAGES, Json, Losses
-from chatproxy.translation.chat.conversation import (
-    READ,
-    TEXT_ONLY,
-    TOOL_PARTS,
-    USER_PARTS,
-    Call,
-    answered_by,
-    calls_of,
-    content_of,
-    messages_of,
-    reasoning_of,
-    said_by,
-    thinking_blocks_of,
-)
+from chatproxy.translation.chat import conversation
 from chatproxy.translation.chat.messages_media import blocks_of, marked, text_blocks
 
-_READ = {role: keys | {"cache_control"} for role, keys in READ.items()}
+_READ = {role: keys | {"cache_control"} for role, keys in conversation.READ.items()}
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -46,7 +34,7 @@ class Turns:
 
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[str, conversation.Call] = {}
         self._results = 0
         self.system: list[Json] = []
         self.turns: list[Json] = []
@@ -54,14 +42,14 @@ class Turns:
     def read(self, body: Json) -> None:
         """Take every message of the request."""
         at, role = "messages", ""
-        for at, role, message in messages_of(body):
+        for at, role, message in conversation.messages_of(body):
             self._losses.add_rest(message, _READ[role], at, NOT_ON_MESSAGES)
             if role == "assistant":
                 self._say(role, self._assistant(message, at), at)
             elif role == "tool":
                 self._result(message, at)
             elif role == "user":
-                self._say(role, self._content(message, at, USER_PARTS), at)
+                self._say(role, self._content(message, at), at)
             else:
                 self._instructions(message, at)
         if not self.turns:
@@ -72,23 +60,23 @@ class Turns:
     def _instructions(self, message: Json, at: str) -> None:
         if self.turns:
             self._losses.add(at, "changed", "moved to the front: instructions stand before the conversation")
-        self.system += self._content(message, at, TEXT_ONLY)
+        self.system += self._content(message, at)
 
     def _assistant(self, message: Json, at: str) -> list[Json]:
-        said = said_by(message, at)
+        said = conversation.said_by(message, at)
         blocks = self._thinking(message, at)
         for kind, words in said:
             if kind == "refusal":
                 self._losses.add(f"{at}.refusal", "changed", "sent as text")
             blocks += text_blocks(words)
-        for call in calls_of(message, at):
+        for call in conversation.calls_of(message, at):
             self._calls[call.id] = call
             blocks.append({"type": "tool_use", "id": self._id(call), "name": call.name, "input": _input_of(call)})
         return marked(blocks, message)
 
     def _thinking(self, message: Json, at: str) -> list[Json]:
-        parts = thinking_blocks_of(message, at)
-        if not parts and reasoning_of(message, at):
+        parts = conversation.thinking_blocks_of(message, at)
+        if not parts and conversation.reasoning_of(message, at):
             self._losses.add(f"{at}.reasoning_content", "dropped", "Messages takes only signed reasoning")
         blocks: list[Json] = []
         for part in parts:
@@ -101,8 +89,8 @@ class Turns:
         return blocks
 
     def _result(self, message: Json, at: str) -> None:
-        call = answered_by(message, at, self._calls)
-        content = content_of(message, at, TOOL_PARTS)
+        call = conversation.answered_by(message, at, self._calls)
+        content = conversation.content_of(message, at)
         block: Json = {"type": "tool_result", "tool_use_id": self._id(call)}
         if isinstance(content, str):
             if content.strip():
@@ -126,20 +114,20 @@ class Turns:
         else:
             content += blocks
 
-    def _content(self, message: Json, at: str, kinds: Collection[str]) -> list[Json]:
-        content = content_of(message, at, kinds)
+    def _content(self, message: Json, at: str) -> list[Json]:
+        content = conversation.content_of(message, at)
         blocks = text_blocks(content) if isinstance(content, str) else blocks_of(content, self._losses)
         return marked(blocks, message)
 
-    def _id(self, call: Call) -> str:
+    def _id(self, call: conversation.Call) -> str:
         """The call's id, or one made of it where it has characters the API refuses."""
-        if call.id.isascii() and call.id.replace("_", "").replace("-", "").isalnum():
+        if _PLAIN_ID.fullmatch(call.id):
             return call.id
         self._losses.add(f"{call.at.partition('.tool_calls')[0]}.tool_calls", "changed", "the id has odd characters")
         return f"toolu_{blake2b(call.id.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
 
 
-def _input_of(call: Call) -> Any:
+def _input_of(call: conversation.Call) -> Any:
     """A call's arguments as an object; a custom call's text as its only field."""
     if call.is_custom:
         return {"input": call.written}

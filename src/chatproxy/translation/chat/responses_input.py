@@ -6,29 +6,11 @@ Source: OpenAI API reference, "Create a model response", parameter ``input``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from chatproxy.translation import checks
 from chatproxy.translation.base import NOT_ON_RESPONSES, Json, Losses
-from chatproxy.translation.chat.conversation import (
-    READ,
-    TEXT_ONLY,
-    TOOL_PARTS,
-    USER_PARTS,
-    Call,
-    Part,
-    answered_by,
-    calls_of,
-    content_of,
-    file_of,
-    image_of,
-    messages_of,
-    reasoning_of,
-    record_rest,
-    said_by,
-    thinking_blocks_of,
-)
+from chatproxy.translation.chat import conversation
 from chatproxy.translation.media import audio_of
 
 _MARK = "prompt_cache_breakpoint"
@@ -61,27 +43,27 @@ class InputItems:
 
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[str, conversation.Call] = {}
         self.items: list[Json] = []
         self.origins: list[str] = []
 
     def read(self, body: Json) -> None:
         """Take every message of the request."""
-        for at, role, message in messages_of(body):
-            self._losses.add_rest(message, READ[role], at, NOT_ON_RESPONSES)
+        for at, role, message in conversation.messages_of(body):
+            self._losses.add_rest(message, conversation.READ[role], at, NOT_ON_RESPONSES)
             if role == "assistant":
                 self._assistant(message, at)
             elif role == "tool":
                 self._tool(message, at)
             else:
-                self._message(role, self._content(message, at, USER_PARTS if role == "user" else TEXT_ONLY))
+                self._message(role, self._content(message, at))
             self.origins += [at] * (len(self.items) - len(self.origins))
 
     def _message(self, role: str, content: str | list[Json]) -> None:
         self.items.append({"type": "message", "role": role, "content": content})
 
     def _assistant(self, message: Json, at: str) -> None:
-        said = said_by(message, at)
+        said = conversation.said_by(message, at)
         self._reasoning(message, at)
         if len(said) == 1 and said[0][0] == "text":
             self._message("assistant", said[0][1])
@@ -89,20 +71,20 @@ class InputItems:
             self._message("assistant", [_said_part(*one) for one in said])
         elif message.get("content") is not None and not message.get("tool_calls"):
             self._message("assistant", "")
-        for call in calls_of(message, at):
+        for call in conversation.calls_of(message, at):
             self._calls[call.id] = call
             kind, key = ("custom_tool_call", "input") if call.is_custom else ("function_call", "arguments")
             self.items.append({"type": kind, "call_id": call.id, "name": call.name, key: call.written})
 
     def _reasoning(self, message: Json, at: str) -> None:
-        blocks = thinking_blocks_of(message, at)
+        blocks = conversation.thinking_blocks_of(message, at)
         for block in blocks:
             self._reasoning_block(block)
-        text = reasoning_of(message, at)
+        text = conversation.reasoning_of(message, at)
         if text and not blocks:
             self.items.append(_reasoning_item(text))
 
-    def _reasoning_block(self, block: Part) -> None:
+    def _reasoning_block(self, block: conversation.Part) -> None:
         text = block.fields["thinking"] if block.kind == "thinking" else ""
         seal = block.fields.get("signature") if block.kind == "thinking" else block.fields["data"]
         opened = unsealed(seal) if seal else None
@@ -119,19 +101,19 @@ class InputItems:
         self.items.append(item)
 
     def _tool(self, message: Json, at: str) -> None:
-        call = answered_by(message, at, self._calls)
-        output = self._content(message, at, TOOL_PARTS)
+        call = conversation.answered_by(message, at, self._calls)
+        output = self._content(message, at)
         if isinstance(output, list) and len(output) == 1 and output[0]["type"] == "input_text":
             output = output[0]["text"]
         kind = "custom_tool_call_output" if call.is_custom else "function_call_output"
         self.items.append({"type": kind, "call_id": call.id, "output": output})
 
-    def _content(self, message: Json, at: str, kinds: Collection[str]) -> str | list[Json]:
-        content = content_of(message, at, kinds)
+    def _content(self, message: Json, at: str) -> str | list[Json]:
+        content = conversation.content_of(message, at)
         return content if isinstance(content, str) else [self._part(part) for part in content]
 
-    def _part(self, part: Part) -> Json:
-        record_rest(part, _MARK, self._losses, NOT_ON_RESPONSES)
+    def _part(self, part: conversation.Part) -> Json:
+        conversation.record_rest(part, _MARK, self._losses, NOT_ON_RESPONSES)
         made = _content_part(part)
         if part.fields.get(_MARK) is not None:
             made[_MARK] = part.fields[_MARK]
@@ -148,14 +130,14 @@ def _said_part(kind: str, words: str) -> Json:
     return {"type": "output_text", "text": words, "annotations": []}
 
 
-def _content_part(part: Part) -> Json:
+def _content_part(part: conversation.Part) -> Json:
     if part.kind == "text":
         return {"type": "input_text", "text": checks.want_text(part.fields, "text", part.at)}
     if part.kind == "image_url":
-        image = image_of(part)
+        image = conversation.image_of(part)
         return {"type": "input_image", "image_url": image.url, "detail": image.detail or "auto"}
     if part.kind == "file":
-        return {"type": "input_file", **file_of(part)[0]}
+        return {"type": "input_file", **conversation.file_of(part)[0]}
     if part.kind == "input_audio":
         return {"type": "input_audio", "input_audio": audio_of(part.fields, part.at)}
     raise checks.unsupported_content(f"{part.at}.type", "the handler's API takes no video")

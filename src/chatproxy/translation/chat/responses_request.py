@@ -14,7 +14,7 @@ from chatproxy.translation.base import NOT_ON_RESPONSES, Json, Losses
 from chatproxy.translation.chat.options import OPTIONS, limit_as
 from chatproxy.translation.chat.responses_input import InputItems
 from chatproxy.translation.chat.tools import Tool, choice_of, tools_of
-from chatproxy.translation.fields import Fields, Rule, Written, dropped, dropped_unless_off, same
+from chatproxy.translation.fields import Fields, Rule, Written, dropped, same
 
 _NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}
 _LOGPROBS = "message.output_text.logprobs"
@@ -142,7 +142,7 @@ _OFF = ("stop", "logit_bias", "presence_penalty", "frequency_penalty", "predicti
 _RULES: Mapping[str, Rule] = {
     **OPTIONS,
     **dict.fromkeys(_SAME, same),
-    **dict.fromkeys(_OFF, dropped_unless_off(NOT_ON_RESPONSES)),
+    **dict.fromkeys(_OFF, dropped(NOT_ON_RESPONSES, unless_off=True)),
     **dict.fromkeys(("max_tokens", "max_completion_tokens"), limit_as("max_output_tokens")),
     "seed": dropped(NOT_ON_RESPONSES),
     "input": dropped("'messages' take its place"),

@@ -116,7 +116,7 @@ class Blocks:
             self._queue.append(Block("redacted_thinking", data=thought.redacted, is_sealed=True))
             return self._advance([])
         block = self._last("thinking")
-        piece = thought.text_after("".join(block.said))
+        piece = thought.text_after(block.said)
         block.said.append(piece)
         block.signature = thought.signature
         block.is_sealed = thought.ends or bool(thought.signature)

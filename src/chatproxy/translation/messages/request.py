@@ -12,7 +12,7 @@ from typing import Any
 
 from chatproxy.translation import checks
 from chatproxy.translation.base import NOT_ON_CHAT, Json, Losses
-from chatproxy.translation.fields import Fields, Rule, Written, apart, dropped, dropped_unless_off, refused, same
+from chatproxy.translation.fields import Fields, Rule, Written, apart, dropped, refused, same
 from chatproxy.translation.messages.tools import ToolNames, offer_tools
 from chatproxy.translation.messages.turns import Conversation
 
@@ -166,5 +166,5 @@ _RULES: Mapping[str, Rule] = {
     "service_tier": _service_tier,
     "speed": _speed,
     "inference_geo": _inference_geo,
-    "mcp_servers": dropped_unless_off("chat does not call MCP servers itself"),
+    "mcp_servers": dropped("chat does not call MCP servers itself", unless_off=True),
 }

@@ -136,7 +136,7 @@ class ResponseStream:
         if thought.redacted is not None:
             self._close()
         said = self._open.pieces if type(self._open) is OpenReasoning else ()
-        if text := thought.text_after("".join(said)):
+        if text := thought.text_after(said):
             self._reasoning().text(text)
         encrypted = sealed(thought)
         if encrypted is not None:
