@@ -7,6 +7,8 @@ from typing import Protocol
 from chatproxy.translation.base import Json, Losses
 from chatproxy.translation.fields import Written
 
+_NOTHING = Written({}, {})
+
 
 class Reading(Protocol):
     """A stream of the handler's that is being read."""
@@ -31,7 +33,7 @@ class Exchange:
     def __init__(self, losses: Losses, *, hub: bool = False) -> None:
         self._losses = losses
         self._hub = hub
-        self._written = Written({}, {})
+        self._written = _NOTHING
         self._reading: Reading | None = None
 
     def request(self, body: Json) -> Json:

@@ -60,7 +60,7 @@ class Fields:
 
     def __init__(self, losses: Losses, names: Mapping[str, str]) -> None:
         self.losses = losses
-        self.names = dict(names)
+        self.names = names
         self.out: Json = {}
         self._extensions: Json = {}
 
@@ -76,7 +76,7 @@ class Fields:
     def put(self, name: str, value: Any, key: str) -> None:
         """Give the handler ``name``, which the client called ``key``."""
         self.out[name] = value
-        self.names[name] = key
+        self.names = {**self.names, name: key}
 
     def written(self, **more: Any) -> Written:
         """The handler's request, where an extension gives way to a field that the client's own surface has.

@@ -73,8 +73,8 @@ def _name_user(fields: Fields, body: Json) -> None:
             continue
         name, field = checks.want_text(holder, key, at), f"{at}.{key}" if at else key
         if "metadata" not in fields.out:
-            fields.out["metadata"] = {"user_id": name}
-            fields.names["metadata.user_id"], taken = field, name
+            fields.out["metadata"], taken = {"user_id": name}, name
+            fields.names = {**fields.names, "metadata.user_id": field}
         elif name != taken:
             fields.losses.add(field, "dropped", "Messages takes one name for the user")
 

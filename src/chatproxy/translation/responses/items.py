@@ -20,20 +20,19 @@ def make_id(prefix: str) -> str:
 
 
 class Events:
-    """The events of one stream, numbered from 0; none for a buffered reply, of which nothing is told before its end."""
+    """The events of one stream, numbered from 0; items tell nothing of a buffered reply, which is silent."""
 
-    __slots__ = ("_is_silent", "_made", "number")
+    __slots__ = ("_made", "is_silent", "number")
 
     def __init__(self, *, is_silent: bool = False) -> None:
-        self._is_silent = is_silent
+        self.is_silent = is_silent
         self._made: list[Json] = []
         self.number = 0
 
     def add(self, kind: str, **fields: Any) -> None:
         """Say something."""
-        if not self._is_silent:
-            self._made.append({"type": kind, "sequence_number": self.number, **fields})
-            self.number += 1
+        self._made.append({"type": kind, "sequence_number": self.number, **fields})
+        self.number += 1
 
     def take(self) -> list[Json]:
         """What was said since the last time."""
@@ -58,13 +57,16 @@ class _Item:
         self.pieces: list[str] = []
 
     def _begin(self, item: Json) -> None:
-        self._events.add("response.output_item.added", output_index=self.index, item=item)
+        if not self._events.is_silent:
+            self._events.add("response.output_item.added", output_index=self.index, item=item)
 
     def _say(self, kind: str, **fields: Any) -> None:
-        self._events.add(f"response.{kind}", item_id=self.item_id, output_index=self.index, **fields)
+        if not self._events.is_silent:
+            self._events.add(f"response.{kind}", item_id=self.item_id, output_index=self.index, **fields)
 
     def _end(self, item: Json) -> None:
-        self._events.add("response.output_item.done", output_index=self.index, item=item)
+        if not self._events.is_silent:
+            self._events.add("response.output_item.done", output_index=self.index, item=item)
 
 
 class OpenMessage(_Item):
@@ -151,7 +153,8 @@ class OpenMessage(_Item):
         return {"type": "output_text", "annotations": [*self._annotations], "logprobs": [*self._logprobs], "text": text}
 
     def _say_part(self, kind: str, **fields: Any) -> None:
-        self._say(kind, content_index=len(self._parts), **fields)
+        if not self._events.is_silent:
+            self._say(kind, content_index=len(self._parts), **fields)
 
 
 class OpenReasoning(_Item):
