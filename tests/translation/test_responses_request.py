@@ -70,6 +70,7 @@ def test_smallest_request_is_one_user_message() -> None:
             {"prompt_cache_options": {"mode": "explicit"}}, {"prompt_cache_options": {"mode": "explicit"}}, id="cache"
         ),
         pytest.param({"stream": True}, {"stream": True}, id="stream"),
+        pytest.param({"n": 1, "modalities": ["text"]}, {"n": 1, "modalities": ["text"]}, id="one-answer-in-text"),
         pytest.param({"store": True}, {}, id="store-is-the-gateways"),
         pytest.param({"truncation": "disabled", "background": False}, {}, id="defaults-said"),
         pytest.param({"stream_options": {"include_obfuscation": False}}, {}, id="no-padding"),

@@ -2,60 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import pytest
 
 from chatproxy.translation.base import Losses
 from chatproxy.translation.responses.over_chat import ResponsesOverChat
 
-Json = dict[str, Any]
-LOOK = {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": ""}}
-FIND = {"index": 1, "id": "c2", "type": "function", "function": {"name": "find", "arguments": ""}}
-USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
-ROLE = {"role": "assistant", "content": ""}
-
-
-def chunk(delta: Json | None = None, *, finish: str | None = None, logprobs: Any = None, **fields: Any) -> Json:
-    choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "m-1"}
-    return {**head, "choices": [] if delta is None else [choice], **fields}
-
-
-def arguments(index: int, piece: str) -> Json:
-    return {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-
-
-def streamed(*chunks: Json, losses: Losses | None = None) -> list[Json]:
-    """All events, ids in order of appearance: ``msg_1``."""
-    translation = ResponsesOverChat(losses or Losses())
-    translation.request({"model": "m", "input": "hello", "stream": True})
-    events = [event for data in chunks for event in translation.event(data)] + translation.finish()
-    names: dict[str, str] = {}
-    return [_renamed(event, names) for event in events]
-
-
-def _renamed(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _renamed(item, names) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_renamed(item, names) for item in value]
-    if isinstance(value, str) and (found := re.fullmatch(r"([a-z]+)_[0-9a-f]{24}", value)):
-        return names.setdefault(value, f"{found[1]}_{len(names)}")
-    return value
-
-
-def brief(events: list[Json]) -> list[str]:
-    """Each event as its name without ``response.``, its item's place, and its text."""
-    lines = []
-    for event in events:
-        words = [event["type"].removeprefix("response."), event.get("output_index")]
-        words.append(
-            next((event[key] for key in ("delta", "text", "refusal", "arguments", "input") if key in event), None)
-        )
-        lines.append(" ".join(str(word) for word in words if word is not None))
-    return [line.rstrip() for line in lines]
+from .responses_events import FIND, LOOK, ROLE, USAGE, Json, arguments, brief, chunk, streamed
 
 
 def test_text_is_told_as_openai_tells_it() -> None:
@@ -277,6 +229,16 @@ def test_sources_of_the_text_are_told() -> None:
     assert events[3]["part"]["annotations"] == []
 
 
+def test_source_that_comes_after_its_text_is_on_record() -> None:
+    losses = Losses()
+    source = {"type": "url_citation", "url_citation": {"url": "u"}}
+    events = streamed(
+        chunk({"content": "a"}), chunk({"tool_calls": [LOOK]}), chunk({"annotations": [source]}), losses=losses
+    )
+    assert events[-1]["response"]["output"][0]["content"][0]["annotations"] == []
+    assert [(loss.field, loss.action) for loss in losses.kept] == [("output", "dropped")]
+
+
 def test_log_probabilities_are_told_with_their_text() -> None:
     told = {"content": [{"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": []}], "refusal": None}
     events = streamed(chunk({"content": "a"}, logprobs=told), chunk({"content": "a"}, logprobs=told))
@@ -348,50 +310,3 @@ def test_text_is_not_lost_where_a_chunk_says_more() -> None:
     )
     assert [event["delta"] for event in events if "delta" in event] == ["a", "b", "c", "d"]
     assert events[-1]["response"]["provider"] == "p"
-
-
-SIGNED = {"type": "thinking", "thinking": "hm", "signature": "sig"}
-PIECES = [{"type": "thinking", "thinking": piece} for piece in ("h", "m")]
-
-
-@pytest.mark.parametrize(
-    "deltas",
-    [
-        pytest.param(
-            [{"reasoning_content": "h"}, {"reasoning_content": "m"}, {"thinking_blocks": [SIGNED]}],
-            id="whole-at-its-end",
-        ),
-        pytest.param([{"reasoning_content": "h"}, {"thinking_blocks": [SIGNED]}], id="rest-at-its-end"),
-        pytest.param([{"thinking_blocks": [SIGNED]}], id="block-only"),
-        pytest.param(
-            [
-                {"reasoning_content": "h", "thinking_blocks": PIECES[:1]},
-                {"reasoning_content": "m", "thinking_blocks": PIECES[1:]},
-                {"thinking_blocks": [{**SIGNED, "thinking": ""}]},
-            ],
-            id="pieces-then-signature",
-        ),
-    ],
-)
-def test_signed_thinking_is_told_once_and_sealed(deltas: list[Json]) -> None:
-    events = streamed(*[chunk(delta) for delta in deltas], chunk({"content": "a"}, finish="stop"))
-    assert "".join(event["delta"] for event in events if "reasoning" in event["type"] and "delta" in event) == "hm"
-    assert events[-1]["response"]["output"][0] == {
-        "id": "rs_1",
-        "type": "reasoning",
-        "summary": [{"type": "summary_text", "text": "hm"}],
-        "encrypted_content": "thinking:sig",
-    }
-
-
-def test_unsigned_and_redacted_thinking_are_items_of_their_own() -> None:
-    events = streamed(
-        chunk({"reasoning_content": "hm"}),
-        chunk({"thinking_blocks": [{**SIGNED, "signature": None}]}),
-        chunk({"thinking_blocks": [{"type": "redacted_thinking", "data": "xyz"}]}),
-        chunk({"reasoning_content": "ah"}),
-        chunk({"content": "a"}, finish="stop"),
-    )
-    items = events[-1]["response"]["output"]
-    assert [[part["text"] for part in item["summary"]] for item in items[:-1]] == [["hm"], [], ["ah"]]
-    assert items[1]["encrypted_content"] == "redacted_thinking:xyz"

@@ -242,3 +242,17 @@ def test_no_way_leads_to_a_surface_that_is_not_known() -> None:
     assert route_to("chat", ("chat",)) is None
     assert route_to("embeddings", ("chat",)) is None
     assert route_to("chat", ("embeddings",)) is None
+
+
+@pytest.mark.parametrize(
+    ("client", "handler", "name", "wanted"),
+    [
+        ("messages", "responses", "max_output_tokens", "max_tokens"),
+        ("responses", "messages", "stop_sequences", "stop"),
+        ("completions", "responses", "input[0].content", "prompt"),
+    ],
+)
+def test_error_behind_another_translation_names_the_clients_field(
+    client: str, handler: str, name: str, wanted: str
+) -> None:
+    assert asked(client, handler).param(name) == wanted

@@ -55,7 +55,17 @@ class Losses:
                 self.add(f"{at}.{key}", "dropped", reason)
 
 
-class Translation(Protocol):
+class Reading(Protocol):
+    """A stream of the handler's that is being read."""
+
+    def event(self, data: Json) -> list[Json]:
+        """What the client gets for the next event of the handler's stream; maybe nothing yet."""
+
+    def finish(self) -> list[Json]:
+        """What is left to say once the handler's stream has ended properly."""
+
+
+class Translation(Reading, Protocol):
     """One exchange between a client of one surface and a handler of another."""
 
     def request(self, body: Json) -> Json:
@@ -71,12 +81,6 @@ class Translation(Protocol):
         Raises:
             UpstreamError: there is no answer in it (502).
         """
-
-    def event(self, data: Json) -> list[Json]:
-        """What the client gets for the next event of the handler's stream; maybe nothing yet."""
-
-    def finish(self) -> list[Json]:
-        """What is left to say once the handler's stream has ended properly."""
 
     def param(self, name: str) -> str:
         """The client's name for a field of the handler's request or reply; the same where there is no better one."""

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from chatproxy.translation.base import Json, Losses
+from chatproxy.translation.base import Json, Losses, Reading
 from chatproxy.translation.fields import Written
 
 _NOTHING = Written({}, {})
-
-
-class Reading(Protocol):
-    """A stream of the handler's that is being read."""
-
-    def event(self, data: Json) -> list[Json]:
-        """See `Translation.event`."""
-
-    def finish(self) -> list[Json]:
-        """See `Translation.finish`."""
 
 
 class Exchange:

@@ -28,11 +28,7 @@ def is_on_web(url: str) -> bool:
 
 
 def image_of(url: str, at: str) -> Inline | None:
-    """The image that a URL holds; None for one on the web.
-
-    Raises:
-        InvalidRequest: neither a web address nor a base64 image, or over 10 MB (400).
-    """
+    """The image that a URL holds, of 10 MB at the most; None for one on the web."""
     if is_on_web(url):
         return None
     inline = _data_uri(url, at)
@@ -45,22 +41,14 @@ def image_of(url: str, at: str) -> Inline | None:
 
 
 def file_of(data: str, at: str) -> Inline:
-    """A file that is given as a data URI or as bare base64.
-
-    Raises:
-        InvalidRequest: not base64 (400).
-    """
+    """A file that is given as a data URI or as bare base64."""
     inline = _data_uri(data, at) or Inline("", data)
     check_base64(inline.data, at)
     return inline
 
 
 def audio_of(part: Json, at: str) -> Json:
-    """The sound in a part ``input_audio``, which chat and Responses have alike.
-
-    Raises:
-        InvalidRequest: no base64, or no format (400).
-    """
+    """The sound in a part ``input_audio``, which chat and Responses have alike."""
     at = f"{at}.input_audio"
     audio = checks.want_object(part.get("input_audio"), at)
     check_base64(checks.want_text(audio, "data", at), f"{at}.data")
@@ -69,11 +57,7 @@ def audio_of(part: Json, at: str) -> Json:
 
 
 def check_base64(data: str, at: str, *, most_bytes: int | None = None) -> None:
-    """Refuse what is no base64, or is more than ``most_bytes`` decoded.
-
-    Raises:
-        InvalidRequest: naming ``at`` (400).
-    """
+    """Refuse what is no base64, or is more than ``most_bytes`` decoded."""
     size_bytes = len(data) // 4 * 3 - data[-2:].count("=")
     if most_bytes is not None and size_bytes > most_bytes:
         raise checks.wrong_value(at, f"expected at most {most_bytes} bytes, found {size_bytes}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from chatproxy.errors import InvalidRequest
@@ -53,7 +53,8 @@ def route_to(client: str, spoken: Collection[str]) -> Route | None:
         return None if from_client is None else Route(HUB, from_client)
     for surface, from_hub in _FROM_HUB.items():
         if surface in spoken:
-            return Route(surface, from_hub if from_client is None else _Chained.maker(from_client, from_hub))
+            begin = from_hub if from_client is None else partial(_Chained, outer=from_client, inner=from_hub)
+            return Route(surface, begin)
     return None
 
 
@@ -76,21 +77,9 @@ class _Chained:
 
     __slots__ = ("_inner", "_outer")
 
-    def __init__(self, outer: Translation, inner: Translation) -> None:
-        self._outer = outer
-        self._inner = inner
-
-    @classmethod
-    def maker(
-        cls, outer: Callable[..., Translation], inner: Callable[..., Translation]
-    ) -> Callable[[Losses], Translation]:
-        """What begins such a chain."""
-
-        def begin(losses: Losses) -> Translation:
-            first = outer(losses, hub=True)
-            return cls(first, inner(_Renamed(losses, first.param), hub=True))
-
-        return begin
+    def __init__(self, losses: Losses, *, outer: Callable[..., Translation], inner: Callable[..., Translation]) -> None:
+        self._outer = outer(losses, hub=True)
+        self._inner = inner(_Renamed(losses, self._outer.param), hub=True)
 
     def request(self, body: Json) -> Json:
         hub = self._outer.request(body)

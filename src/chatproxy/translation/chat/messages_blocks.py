@@ -85,13 +85,11 @@ class Blocks:
         return begin(self, index, block)
 
     def delta(self, index: int | None, delta: Json) -> list[Delta]:
-        """The next piece of a block."""
+        """The next piece of a block, but of a text, which goes to the client at once."""
         block = self._open.get(index)
         if block is None:
             return []
         kind = str(delta.get("type"))
-        if kind == "text_delta":
-            return self._say(_text(delta, "text"))
         if kind == "thinking_delta":
             return self._think(block, _text(delta, "thinking"))
         if kind == "signature_delta":
