@@ -62,7 +62,13 @@ class ResponsesSurface:
         ]
 
     def _mount(self, path: str, name: str) -> ASGIRouteHandler:
+        whole = path.encode()
+
         async def serve(scope: Any, receive: Any, send: Any) -> None:
+            if scope.get("raw_path") == whole and not scope.get("root_path"):
+                scope["path"] = path
+                await self._create(scope, receive, send)
+                return
             below = _below(scope, path)
             scope["path"] = path + unquote(below)
             if below:

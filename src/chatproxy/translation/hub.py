@@ -15,6 +15,8 @@ from chatproxy.errors import UpstreamError
 from chatproxy.translation.base import Json
 
 _PLAIN = frozenset({"content", "role"})
+_WHOLE = frozenset({"index", "message", "finish_reason"})
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,6 +35,24 @@ def plain_choice(data: Json) -> Json | None:
     if len(delta) > 1 and any(value is not None and key not in _PLAIN for key, value in delta.items()):
         return None
     found: Json = choice
+    return found
+
+
+def plain_reply(body: Json) -> str | None:
+    """The text of a reply that says nothing else and ended of itself; None for any other reply."""
+    try:
+        (choice,) = body["choices"]
+        message = choice["message"]
+        text = message["content"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if text.__class__ is not str or not text or choice.get("finish_reason") != "stop" or choice.get("index"):
+        return None
+    if any(key not in _WHOLE and value is not None for key, value in choice.items()):
+        return None
+    if any(key not in _PLAIN and value not in _EMPTY for key, value in message.items()):
+        return None
+    found: str = text
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from chatproxy.translation.base import NOT_ON_MESSAGES, Json, Losses
 from chatproxy.translation.endings import CHAT_TO_MESSAGES, TIER_TO_MESSAGES, usage_to_messages
 from chatproxy.translation.fields import Written
-from chatproxy.translation.hub import arguments_of, choices_of, objects, plain_choice, text_of, thoughts_of
+from chatproxy.translation.hub import arguments_of, choices_of, objects, plain_choice, plain_reply, text_of, thoughts_of
 from chatproxy.translation.messages.blocks import Blocks, blocks_of
 
 _CONSUMED = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier", "obfuscation"})
@@ -71,6 +71,10 @@ class MessageStream:
         Raises:
             UpstreamError: it has no answer (502, code ``upstream_invalid_response``).
         """
+        if (text := plain_reply(body)) is not None:
+            self._usage, self._finish_reason = body.get("usage"), "stop"
+            content: list[Json] = [{"type": "text", "text": text, "citations": None}]
+            return self._message(body, content)
         choices = choices_of(body)
         if len(choices) > 1:
             self._losses.add("content", "dropped", "a Message is one choice")
@@ -78,7 +82,9 @@ class MessageStream:
         self._usage = body.get("usage")
         events: list[Json] = []
         self._choice(choice, choice["message"], events, is_whole=True)
-        content = blocks_of(events + self._blocks.close())
+        return self._message(body, blocks_of(events + self._blocks.close()))
+
+    def _message(self, body: Json, content: list[Json]) -> Json:
         usage = {**_NOT_COUNTED, **self._counts(), "service_tier": _tier(body)}
         return {**self._opening(body), "content": content, **self._ending(), "usage": usage}
 

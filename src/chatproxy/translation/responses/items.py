@@ -157,6 +157,12 @@ class OpenMessage(_Item):
             self._say(kind, content_index=len(self._parts), **fields)
 
 
+def text_message(text: str) -> Json:
+    """The whole message of an answer that is one text."""
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+    return {"id": make_id("msg_"), "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+
+
 class OpenReasoning(_Item):
     """Reasoning, told as the one part of a summary; ``encrypted`` is what only the model's maker can read."""
 

@@ -11,8 +11,8 @@ from collections.abc import KeysView
 from typing import Any
 
 from chatproxy.translation.base import NOT_ON_RESPONSES, Json, Losses
-from chatproxy.translation.hub import Thought, choices_of, objects, plain_choice, text_of, thoughts_of
-from chatproxy.translation.responses.items import Events, OpenCall, OpenMessage, OpenReasoning
+from chatproxy.translation.hub import Thought, choices_of, objects, plain_choice, plain_reply, text_of, thoughts_of
+from chatproxy.translation.responses.items import Events, OpenCall, OpenMessage, OpenReasoning, text_message
 from chatproxy.translation.responses.object import ResponseObject
 from chatproxy.translation.responses.reasoning import sealed
 
@@ -64,6 +64,9 @@ class ResponseStream:
         Raises:
             UpstreamError: it has no answer (502, code ``upstream_invalid_response``).
         """
+        if (text := plain_reply(body)) is not None:
+            self._answer.head(body)
+            return self._answer.shown("completed", [text_message(text)])
         choices = choices_of(body)
         self._has_begun = True
         self._answer.head(body)
