@@ -305,3 +305,12 @@ def test_activity_is_said_of_the_chunk_that_has_it() -> None:
     assert activity([b": pi", b"ng\n\n", b"data: x\n\n", b": a\ndata: y", b"\n\n", b"\r\n: z"]) == [
         False, False, True, True, False, False,
     ]  # fmt: skip
+
+
+def test_a_named_event_without_data_is_cut_the_same_in_one_piece_and_byte_by_byte() -> None:
+    data = b"event: x\n\n\n"
+    whole, sliced = FrameSplitter(), FrameSplitter()
+    for splitter in (whole, sliced):
+        splitter.feed(b": begun\n\n")
+    pieces = [frame for i in range(len(data)) for frame in sliced.feed(data[i : i + 1])]
+    assert whole.feed(data) == pieces == [b"event: x\n\n"]

@@ -56,7 +56,9 @@ class FrameSplitter:
         if self._clean:
             end = data.find(b"\n")
             if end > 0 and data.startswith(b"event: "):  # most events of some APIs have a name and one line of data
-                end = data.find(b"\n", end + 1)
+                name_end, end = end, data.find(b"\n", end + 1)
+                if end == name_end + 1:  # a name without data: the frame ends here
+                    return self._split(data)
             if 0 < end == len(data) - 2 <= self._max_line_bytes and data[-1] == _LF and data.find(b"\r") < 0:
                 return [data]
             return self._split(data)
