@@ -12,7 +12,7 @@ import pytest
 
 from chatproxy import ProxyConfig, hookspecs
 from chatproxy.testing import make_app
-from chatproxy.testing.matrix import CELLS
+from chatproxy.testing.matrix import CELLS, Cell, Said
 
 from .pages import ROOT, blocks, read
 
@@ -59,6 +59,19 @@ async def test_handler_of_the_guide_answers() -> None:
     assert listed["owned_by"] == "me"
 
 
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+async def test_hushing_plugin_of_the_guide_says_all_but_the_name(cell: Cell) -> None:
+    heard = []
+    for content in ("Say the old name now.", "All of this may be said."):
+        plugin, upstream = plugin_of(program_with('"""Hush:')), cell.upstream(Said(content=content))
+        async with make_app(plugins=[plugin], upstream=upstream, upstreams=cell.upstreams) as gateway:
+            heard.append(await cell.ask(gateway, "Hi"))
+    hushed, whole = heard
+    assert hushed.content == ("Say tHush." if cell.is_streamed else "Hush.")
+    assert hushed.finish == ("refusal" if cell.surface == "messages" else "content_filter")
+    assert (hushed.is_complete, hushed.error, whole.content) == (True, None, "All of this may be said.")
+
+
 async def test_ordered_plugin_of_the_guide_loads() -> None:
     async with make_app(plugins=[plugin_of(program_with("tryfirst=True"))]) as gateway:
         assert (await gateway.chat("Hi")).status_code == 200
@@ -66,6 +79,7 @@ async def test_ordered_plugin_of_the_guide_loads() -> None:
 
 def test_each_program_of_the_guide_is_run_by_a_test() -> None:
     parts = ['"""Shout:', "async def test_buffered", "import CELLS", "class Config", "class Echo", "tryfirst=True"]
+    parts.append('"""Hush:')
     assert sorted(program_with(part) for part in parts) == sorted(PYTHON.values())
 
 

@@ -204,6 +204,7 @@ class Engine:
         exchange.usage, exchange.finish_reasons = response.summary
         if self.hooks.reads_responses:
             response = await self.hooks.before_response(ctx, request, response)
+            exchange.finish_reasons = response.summary[1]
         if turn is not None:
             await turn.end(ctx, response)
         body = encode_body(response, "a reply")
@@ -247,7 +248,7 @@ class Engine:
         if answer.stream is not None:
             exchange, meter = ctx.exchange, answer.stream.meter
             exchange.events = meter.events
-            exchange.finish_reasons = meter.tally.finish_reasons
+            exchange.finish_reasons = answer.stream.told or meter.tally.finish_reasons
             exchange.usage = meter.tally.usage or estimate(answer.stream.request, meter.tally.characters)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 
+import msgspec
+
 from chatproxy.engine.live import Live, shutdown_error
 from chatproxy.engine.meter import Meter, stream_failed
 from chatproxy.engine.turn import Turn
@@ -15,22 +17,36 @@ from chatproxy.errors import ApiError
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
 from chatproxy.plugins.layers import Layer
-from chatproxy.sse import frame_data
+from chatproxy.sse import frame_data, replace_data
 from chatproxy.types.context import RequestContext
 from chatproxy.types.layout import Layout
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.stream import StreamEvent, StreamTransform
 
 
-class MeteredEvents:
-    """The meter's frames as events, for the transforms; comments stay behind."""
+class _Numbered(msgspec.Struct):
+    sequence_number: int | None = None
 
-    __slots__ = ("_layout", "_meter", "_waiting")
+
+_encode = msgspec.json.Encoder().encode
+_numbered = msgspec.json.Decoder(_Numbered).decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class MeteredEvents:
+    """The meter's frames as events, for the transforms; comments stay behind.
+
+    Attributes:
+        given: how many events the transforms have had.
+    """
+
+    __slots__ = ("_layout", "_meter", "_waiting", "given")
 
     def __init__(self, meter: Meter, layout: Layout) -> None:
         self._meter = meter
         self._layout = layout
         self._waiting: list[bytes] = []
+        self.given = 0
 
     def __aiter__(self) -> MeteredEvents:
         return self
@@ -40,10 +56,45 @@ class MeteredEvents:
             while self._waiting:
                 frame = self._waiting.pop(0)
                 if frame_data(frame) is not None:
+                    self.given += 1
                     return StreamEvent(frame, self._layout)
             self._waiting = await self._meter.read()
             if not self._waiting:
                 raise StopAsyncIteration
+
+
+class Numbers:
+    """Numbers of the events that go out, for a surface that numbers them.
+
+    Rule: while the transforms neither add, leave out nor hold back events, none is looked into. From the first that was
+    added or left out, every event gets the number after the last one.
+    """
+
+    __slots__ = ("_is_on", "_last", "_sent", "_source")
+
+    def __init__(self, source: MeteredEvents) -> None:
+        self._source = source
+        self._last = b""
+        self._sent = 0
+        self._is_on = False
+
+    def pass_on(self, frame: bytes, *, is_added: bool) -> bytes:
+        """The frame to send in place of this one."""
+        self._sent += 1
+        self._is_on = self._is_on or is_added
+        if self._last and (self._is_on or self._sent != self._source.given):
+            frame = self._renumbered(frame)
+        self._last = frame
+        return frame
+
+    def _renumbered(self, frame: bytes) -> bytes:
+        """The frame with the number after that of the last one; as it is where one of the two has none."""
+        own, last = _number_of(frame), _number_of(self._last)
+        if own is None or last is None or own == last + 1:
+            return frame
+        self._is_on = True
+        fields = _fields(frame_data(frame) or b"{}")
+        return replace_data(frame, _encode({**fields, "sequence_number": last + 1}))
 
 
 class Output:
@@ -57,11 +108,13 @@ class Output:
 
     Attributes:
         error: what the stream ended with; None while it goes on and after ``[DONE]``.
+        told: the finish reasons that the client was told; empty where the transforms looked at none of them.
         is_over: the bytes given last are the end of the stream.
     """
 
     __slots__ = (
-        "_bytes", "_ctx", "_drop_usage", "_first", "_layers", "_live", "_turn", "error", "is_over", "meter", "request",
+        "_bytes", "_ctx", "_drop_usage", "_first", "_layers", "_live", "_numbers", "_turn", "error", "is_over", "meter",
+        "request", "told",
     )  # fmt: skip
 
     def __init__(
@@ -79,18 +132,22 @@ class Output:
         self._ctx = ctx
         self._turn = turn
         self._layers: list[Layer] = []
+        self._numbers: Numbers | None = None
         self._live = live
         self._drop_usage = drop_usage
         self._first: bytes | None = None
         self._bytes = self._read()
         self.is_over = False
         self.error: ApiError | None = None
+        self.told: list[str] = []
 
     def lay(self, hooks: Hooks, transforms: Sequence[tuple[Impl, StreamTransform]]) -> None:
         """Put transforms over the stream, the one nearest to the upstream first."""
         if transforms:
             ctx = self._ctx
-            self._layers = hooks.layer(transforms, ctx, MeteredEvents(self.meter, ctx.layout))
+            source = MeteredEvents(self.meter, ctx.layout)
+            self._layers = hooks.layer(transforms, ctx, source)
+            self._numbers = Numbers(source) if ctx.layout.numbers_events else None
 
     async def prime(self) -> None:
         """Wait for the first bytes, so that a failure before them is answered as an ordinary error.
@@ -110,7 +167,8 @@ class Output:
         """The error event that ends this stream."""
         self.error = error
         self.is_over = True
-        return self._ctx.layout.error_frame(error, self.meter.tally)
+        frame = self._ctx.layout.error_frame(error, self.meter.tally)
+        return frame if self._numbers is None else self._numbers.pass_on(frame, is_added=True)
 
     async def aclose(self) -> None:
         """Close the transforms, outermost first, then the handler's stream."""
@@ -174,6 +232,10 @@ class Output:
         async for event in self._layers[-1]:
             if not (self._drop_usage and _is_usage_only(event)):
                 frame = event.encode()
+                if event.is_decoded:
+                    self.told += event.finish_reasons
+                if self._numbers is not None:
+                    frame = self._numbers.pass_on(frame, is_added=not event.raw)
                 yield frame if self._turn is None else await self._taken(frame)
         if self.meter.failure is not None:  # a plugin swallowed it; the client must still learn of it
             raise self.meter.failure
@@ -181,6 +243,14 @@ class Output:
     async def _taken(self, frame: bytes) -> bytes:
         turn = self._turn
         return await turn.take(self._ctx, frame) if turn is not None and turn.wants(frame) else frame
+
+
+def _number_of(frame: bytes) -> int | None:
+    """An event's ``sequence_number``; None where it has none, or is no event of the surface."""
+    try:
+        return _numbered(frame_data(frame) or b"{}").sequence_number
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _is_usage_only(event: StreamEvent) -> bool:

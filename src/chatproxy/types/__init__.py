@@ -5,6 +5,7 @@ from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT, ChatLayout
 from chatproxy.types.completions import COMPLETIONS
 from chatproxy.types.context import Headers, RequestContext
+from chatproxy.types.endings import Ending
 from chatproxy.types.exchange import Exchange, HookCall, ToolCallRecord
 from chatproxy.types.handler import Handler
 from chatproxy.types.layout import Layout
@@ -34,6 +35,7 @@ __all__ = [
     "ChatResponse",
     "Command",
     "Completed",
+    "Ending",
     "Exchange",
     "Handler",
     "Headers",

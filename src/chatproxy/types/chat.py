@@ -14,12 +14,13 @@ from chatproxy.errors import ApiError
 from chatproxy.sse import DONE, encode_frame
 from chatproxy.types.chat_tally import ChatTally, finish_reasons_of
 from chatproxy.types.chat_turns import answer_calls, calls_of, instruct
+from chatproxy.types.endings_chat import ChatProgress, again, ends, filter_choices
 from chatproxy.types.foreign import fields_but
-from chatproxy.types.layout import Summary
+from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.peek import peek
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Origin, Path, Text, forget_logprobs
+from chatproxy.types.text import Channel, Origin, Path, Text, forget_logprobs
 from chatproxy.types.usage import Usage, usage_of_chat
 from chatproxy.types.walk import (
     Place,
@@ -61,6 +62,7 @@ class ChatLayout:
     stream_end = DONE
     usage_on_request = True
     names_events = False
+    numbers_events = False
 
     def request_texts(self, body: Any) -> Iterator[Text]:
         """Texts of every message, in order, then of the other fields that reach the model.
@@ -82,6 +84,22 @@ class ChatLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Texts of every choice's delta."""
         return choice_texts(data, event.mark_changed, is_whole=False)
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """By ``finish_reason``."""
+        return ends(data, channel)
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """A chunk of the same head and choice."""
+        return again(data, text, value)
+
+    def progress(self) -> Progress:
+        """By the choices that have begun and finished."""
+        return ChatProgress()
+
+    def filter(self, body: Any, message: str) -> None:
+        """``finish_reason`` is ``content_filter`` in every choice."""
+        filter_choices(body, message, is_chat=True)
 
     def summary(self, data: bytes) -> Summary:
         """``usage`` and every ``finish_reason``; also of a reply of unusual shape."""

@@ -12,11 +12,12 @@ from chatproxy.errors import ApiError, InvalidRequest
 from chatproxy.sse import DONE
 from chatproxy.types.chat import CHAT, choice_texts
 from chatproxy.types.chat_turns import joined
+from chatproxy.types.endings_chat import ChatProgress, filter_choices
 from chatproxy.types.foreign import entry_texts, fields_but, foreign_texts
-from chatproxy.types.layout import Summary
+from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Text
+from chatproxy.types.text import Channel, Text
 from chatproxy.types.usage import Usage
 from chatproxy.types.walk import Rule, TopField, top_texts
 
@@ -38,6 +39,7 @@ class CompletionsLayout:
     stream_end = DONE
     usage_on_request = True
     names_events = False
+    numbers_events = False
 
     def request_texts(self, body: Any) -> Iterator[Text]:
         """Texts of ``prompt``, each at its index, and of ``suffix``, then of fields that other surfaces have."""
@@ -52,6 +54,22 @@ class CompletionsLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Texts of every choice, in pieces."""
         return choice_texts(data, event.mark_changed, is_whole=False)
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """By ``finish_reason``."""
+        return CHAT.ends(data, channel)
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """A chunk of the same head and choice."""
+        return CHAT.again(data, text, value)
+
+    def progress(self) -> Progress:
+        """By the choices that have begun and finished."""
+        return ChatProgress("text_completion")
+
+    def filter(self, body: Any, message: str) -> None:
+        """``finish_reason`` is ``content_filter`` in every choice."""
+        filter_choices(body, message, is_chat=False)
 
     def summary(self, data: bytes) -> Summary:
         """``usage`` and every ``finish_reason``."""

@@ -12,10 +12,20 @@ from typing import Any, Protocol
 from chatproxy.errors import ApiError
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Text
+from chatproxy.types.text import Channel, Text
 from chatproxy.types.usage import Usage
 
 Summary = tuple[Usage | None, list[str]]
+
+
+class Progress(Protocol):
+    """What of one stream has gone out so far, so that it can be ended early; plugins use it by `Ending`."""
+
+    def take(self, data: Any) -> None:
+        """An event that goes out, as it is by then; it is neither copied nor changed, and must stay as it is."""
+
+    def filtered(self, message: str, usage: Usage | None, model: str) -> list[dict[str, Any]]:
+        """The events that end the stream where it stands, as one whose rest was filtered; see `Ending.filtered`."""
 
 
 class Layout(Protocol):
@@ -57,6 +67,10 @@ class Layout(Protocol):
     def names_events(self) -> bool:
         """Whether an event's ``type`` is also its name in the event stream."""
 
+    @property
+    def numbers_events(self) -> bool:
+        """Whether each event has a ``sequence_number``."""
+
     # -- what is written ------------------------------------------------------------------------------------------
 
     def request_texts(self, body: Any) -> Iterator[Text]:
@@ -67,6 +81,20 @@ class Layout(Protocol):
 
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Every text of a stream event; a replaced one marks ``event`` as changed."""
+
+    # -- how texts end --------------------------------------------------------------------------------------------
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """Whether the running text of a channel ends with this event."""
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """An event like this one that carries nothing but the next piece of one of its texts."""
+
+    def progress(self) -> Progress:
+        """A new `Progress` of one stream."""
+
+    def filter(self, body: Any, message: str) -> None:
+        """Make a buffered reply one that was filtered: a message in place of all that was written."""
 
     # -- what is counted ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ import msgspec
 
 from chatproxy.errors import ApiError
 from chatproxy.types import messages_errors, messages_texts, messages_turns
-from chatproxy.types.layout import Summary
+from chatproxy.types.endings_messages import MessagesProgress, again, ends, filter_message
+from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.messages_tally import (
     MessagesTally,
     finish_reason_of,
@@ -22,7 +23,7 @@ from chatproxy.types.messages_tally import (
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.peek import peek
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Text
+from chatproxy.types.text import Channel, Text
 from chatproxy.types.usage import Usage
 
 _STRUCTURAL = frozenset({
@@ -53,6 +54,7 @@ class MessagesLayout:
     stream_end = b""
     usage_on_request = False
     names_events = True
+    numbers_events = False
 
     def request_texts(self, body: Any) -> Iterator[Text]:
         """Texts of every message, in order, then of ``system``, of tools and of the other fields that reach the model.
@@ -68,6 +70,22 @@ class MessagesLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Texts of a block's start, of its deltas, and of a message that comes whole."""
         return messages_texts.event_texts(data, event.mark_changed)
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """By ``content_block_stop``, a ``stop_reason`` or ``message_stop``."""
+        return ends(data, channel)
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """A delta of the same block."""
+        return again(data, text, value)
+
+    def progress(self) -> Progress:
+        """By the blocks that are open."""
+        return MessagesProgress()
+
+    def filter(self, body: Any, message: str) -> None:
+        """``stop_reason`` is ``refusal``."""
+        filter_message(body, message)
 
     def summary(self, data: bytes) -> Summary:
         """``usage`` and ``stop_reason``; also of a reply of unusual shape."""

@@ -50,6 +50,9 @@ class CountTokensLayout(MessagesLayout):
         """None: nothing was generated."""
         return []
 
+    def filter(self, body: Any, message: str) -> None:
+        """Nothing: nothing was written."""
+
     def own_param(self, name: str) -> str | None:
         """None for what says how a model writes, but for ``thinking``, which is counted; any other name as it is."""
         return None if name in GENERATION and name != "thinking" else name

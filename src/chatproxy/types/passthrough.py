@@ -15,10 +15,11 @@ from chatproxy.errors import ApiError
 from chatproxy.sse import encode_frame
 from chatproxy.types.chat_tally import ChatTally
 from chatproxy.types.context import RequestContext
-from chatproxy.types.layout import Summary
+from chatproxy.types.endings_chat import ChatProgress
+from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Text
+from chatproxy.types.text import Channel, Text
 from chatproxy.types.usage import Usage
 from chatproxy.types.walk import Rule, TopField, top_texts
 
@@ -52,6 +53,7 @@ class PassthroughLayout:
     stream_end = b""
     usage_on_request = False
     names_events = False
+    numbers_events = False
 
     def __init__(self, surface: str, *, names_model: bool, other_params: frozenset[str] = _CHAT_ONLY) -> None:
         self.surface = surface
@@ -70,6 +72,21 @@ class PassthroughLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """None: event streams pass as bytes."""
         return iter(())
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """No: there are no texts."""
+        return False
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """The event itself; it has no texts."""
+        return dict(data)
+
+    def progress(self) -> Progress:
+        """Of a stream nobody reads."""
+        return ChatProgress()
+
+    def filter(self, body: Any, message: str) -> None:
+        """Nothing: no reply is read."""
 
     def summary(self, data: bytes) -> Summary:
         """Nothing is counted."""

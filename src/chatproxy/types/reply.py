@@ -108,6 +108,14 @@ class ChatResponse(JsonBody):
         """Every text of the reply, with its place and ``replace``."""
         return self.layout.response_texts(self)
 
+    def filter(self, message: str = "") -> None:
+        """Become a filtered answer of the surface: texts, tool calls and reasoning leave, ``message`` stands instead.
+
+        The finish reason says so (``content_filter``, ``refusal``, or ``incomplete`` with its details); the id, the
+        model and the usage stay. A reply that no model wrote (embeddings, moderations) stays as it is.
+        """
+        self.layout.filter(self, message)
+
 
 class Completed:
     """A buffered reply.

@@ -13,8 +13,10 @@ import msgspec
 
 from chatproxy.errors import ApiError
 from chatproxy.sse import encode_frame
+from chatproxy.types.endings_response import ResponseProgress
+from chatproxy.types.endings_responses import again, ends, filter_response
 from chatproxy.types.foreign import fields_but
-from chatproxy.types.layout import Summary
+from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.peek import peek
 from chatproxy.types.responses_events import event_texts, output_texts
@@ -23,7 +25,7 @@ from chatproxy.types.responses_tally import ResponsesTally, finish_reasons_of, r
 from chatproxy.types.responses_turns import answer_calls, calls_of, instruct, own_tool
 from chatproxy.types.responses_values import free_texts, tool_texts
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Origin, Text
+from chatproxy.types.text import Channel, Origin, Text
 from chatproxy.types.usage import Usage
 from chatproxy.types.walk import Rule, TopField, message_texts, top_texts
 
@@ -67,6 +69,7 @@ class ResponsesLayout:
     stream_end = b""
     usage_on_request = False
     names_events = True
+    numbers_events = True
 
     def request_texts(self, body: Any) -> Iterator[Text]:
         """Texts of every item of ``input``, in order, then of the other fields that reach the model.
@@ -101,6 +104,22 @@ class ResponsesLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """Texts of a delta, of what is said again whole, and of the items and the response an event carries."""
         return event_texts(data, event.mark_changed)
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """By the ``.done`` events and the last one."""
+        return ends(data, channel)
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """A delta of the same part; the engine gives it its number."""
+        return again(data, text, value)
+
+    def progress(self) -> Progress:
+        """By the items and parts that are open, with their texts."""
+        return ResponseProgress()
+
+    def filter(self, body: Any, message: str) -> None:
+        """``status`` is ``incomplete``, and ``incomplete_details`` say why."""
+        filter_response(body, message)
 
     def summary(self, data: bytes) -> Summary:
         """``usage`` and what ``status`` says; also of a reply of unusual shape."""

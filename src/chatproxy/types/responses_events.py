@@ -62,11 +62,9 @@ _AUDIO = frozenset({"response.audio", "response.output_audio"})
 
 def event_texts(data: Any, on_replace: Callable[[], None]) -> Iterator[Text]:
     """Texts of an event."""
-    kind_of_event = data.get("type")
-    if kind_of_event == "error":  # its ``code`` is no program
+    if data.get("type") == "error":  # its ``code`` is no program
         return
-    stem = kind_of_event.rpartition(".")[0] if isinstance(kind_of_event, str) else ""
-    said = _NAMES.get(stem) or _Said("reasoning" if "reasoning" in stem else "content", stem, "content_index")
+    stem, said = _said(data)
     index = data.get("output_index")
     index = index if type(index) is int else 0
     role = "tool" if said.kind == "tool_result" else "assistant"
@@ -97,6 +95,18 @@ def output_texts(body: Any, path: Path = (), on_replace: Callable[[], None] | No
     for key in ("output", "output_text"):
         if isinstance(body.get(key), str | dict):
             yield from item_texts(body, key, path, Origin("assistant", 0, on_replace))
+
+
+def channel_of(data: Any) -> Channel:
+    """The running text, or all those of the item, that an event speaks of; without their kind."""
+    return _channel(_said(data)[1], data)
+
+
+def _said(data: Any) -> tuple[str, _Said]:
+    """(the event's type without what happens, what such events speak of)."""
+    kind = data.get("type")
+    stem = kind.rpartition(".")[0] if isinstance(kind, str) else ""
+    return stem, _NAMES.get(stem) or _Said("reasoning" if "reasoning" in stem else "content", stem, "content_index")
 
 
 def _channel(said: _Said, data: dict[str, Any]) -> Channel:

@@ -16,11 +16,11 @@ from chatproxy.errors import ApiError
 from chatproxy.sse import DONE
 from chatproxy.types.chat import CHAT
 from chatproxy.types.foreign import GENERATION, entry_texts, fields_but, foreign_texts
-from chatproxy.types.layout import Summary
+from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.peek import peek
 from chatproxy.types.tally import Tally
-from chatproxy.types.text import Origin, Path, Text
+from chatproxy.types.text import Channel, Origin, Path, Text
 from chatproxy.types.usage import Usage, usage_of_chat
 from chatproxy.types.walk import KINDS, Place, Rule, field_texts, objects, texts_below
 
@@ -50,6 +50,7 @@ class ScoringLayout:
     stream_end = DONE
     usage_on_request = False
     names_events = False
+    numbers_events = False
 
     def request_texts(self, body: Any) -> Iterator[Text]:
         """Texts of ``input``, each at its index, then of fields that other surfaces have."""
@@ -63,6 +64,21 @@ class ScoringLayout:
     def event_texts(self, data: Any, event: Any) -> Iterator[Text]:
         """As on chat."""
         return CHAT.event_texts(data, event)
+
+    def ends(self, data: Any, channel: Channel) -> bool:
+        """As on chat."""
+        return CHAT.ends(data, channel)
+
+    def again(self, data: Any, text: Text, value: str) -> dict[str, Any]:
+        """As on chat."""
+        return CHAT.again(data, text, value)
+
+    def progress(self) -> Progress:
+        """As on chat."""
+        return CHAT.progress()
+
+    def filter(self, body: Any, message: str) -> None:
+        """Nothing: the reply is numbers."""
 
     def summary(self, data: bytes) -> Summary:
         """Token counts; numbers are not looked at."""
@@ -145,6 +161,12 @@ class RerankLayout(ScoringLayout):
             for index, result in objects(body.get(key)):
                 if "document" in result:
                     yield from _document_texts(result, "document", (key, index), Origin("assistant", index))
+
+    def filter(self, body: Any, message: str) -> None:
+        """The documents leave; the scores stay, since clients pick their own documents by them."""
+        for key in ("results", "data"):
+            for _, result in objects(body.get(key)):
+                result.pop("document", None)
 
 
 EMBEDDINGS = EmbeddingsLayout()

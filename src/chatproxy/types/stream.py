@@ -12,9 +12,9 @@ import msgspec
 
 from chatproxy.sse import FrameSplitter, encode_frame, frame_data, frame_event, replace_data
 from chatproxy.types.chat import CHAT
-from chatproxy.types.layout import Layout
+from chatproxy.types.layout import Layout, Progress
 from chatproxy.types.tally import decode_event
-from chatproxy.types.text import Text
+from chatproxy.types.text import Channel, Text
 from chatproxy.types.usage import Usage
 
 T = TypeVar("T")
@@ -70,6 +70,11 @@ class StreamEvent:
         return data
 
     @property
+    def is_decoded(self) -> bool:
+        """Whether somebody has looked into the event, or made it."""
+        return self._data is not None
+
+    @property
     def usage(self) -> Usage | None:
         """Token counts, where this event carries them."""
         return self.layout.usage(self._decoded())
@@ -82,6 +87,25 @@ class StreamEvent:
     def texts(self) -> Iterator[Text]:
         """Texts of this event: pieces of content, refusal, reasoning and tool arguments, and texts said whole."""
         return self.layout.event_texts(self._decoded(), self)
+
+    def ends(self, channel: Channel) -> bool:
+        """Whether the running text of a channel ends with this event, so that what is held of it must go out first."""
+        return self.layout.ends(self._decoded(), channel)
+
+    def again(self, text: Text, value: str) -> Self:
+        """A new event like this one that carries nothing but ``value``, as the next piece of one of its texts.
+
+        It keeps the ids, the model and the place; role, names, finish reason, usage and log probabilities are not said
+        again. Where an event was added, the engine numbers those that follow.
+
+        Args:
+            text: one that `texts` of this event gave; it may have been replaced since.
+        """
+        return self.of(self.layout.again(self._decoded(), text, value), layout=self.layout)
+
+    def tell(self, progress: Progress) -> None:
+        """Let a reader look at the event as it is now; its bytes stay."""
+        progress.take(self._decoded())
 
     def mark_changed(self) -> None:
         """Say that the data was changed; `Text.replace` does it by itself."""

@@ -49,7 +49,9 @@ class ResponsesDialect:
     def hear(self, body: Json) -> Heard:
         """See `Dialect`."""
         error = error_in(body)
-        heard = Heard(error=error, finish=body.get("status"), is_complete=error is None)
+        details = body.get("incomplete_details")
+        finish = details["reason"] if isinstance(details, dict) else body.get("status")
+        heard = Heard(error=error, finish=finish, is_complete=error is None)
         for item in body.get("output") or ():
             if item["type"] == "message":
                 heard.content += "".join(part["text"] for part in item["content"])
@@ -62,8 +64,16 @@ class ResponsesDialect:
         return heard
 
     def hear_events(self, events: list[Json | str]) -> Heard:
-        """See `Dialect`."""
+        """See `Dialect`.
+
+        Raises:
+            AssertionError: the events are not numbered one after the other.
+        """
         heard = Heard()
+        numbers = [event.get("sequence_number") if isinstance(event, dict) else None for event in events]
+        if numbers != list(range(len(events))):
+            raise AssertionError(f"the events' sequence numbers are {numbers}")
+        places: dict[int, int] = {}
         for event in events:
             kind = event["type"] if isinstance(event, dict) else ""
             if not isinstance(event, dict):
@@ -73,10 +83,12 @@ class ResponsesDialect:
             elif kind == "response.reasoning_summary_text.delta":
                 heard.reasoning += event["delta"]
             elif kind == "response.output_item.added" and event["item"]["type"] == "function_call":
+                places[event["output_index"]] = len(heard.calls)
                 heard.calls.append((event["item"]["name"], event["item"]["arguments"]))
             elif kind == "response.function_call_arguments.delta":
-                name, arguments = heard.calls[-1]
-                heard.calls[-1] = (name, arguments + event["delta"])
+                place = places[event["output_index"]]
+                name, arguments = heard.calls[place]
+                heard.calls[place] = (name, arguments + event["delta"])
             elif kind == "error":
                 heard.error = error_in(event)
             elif kind in {"response.completed", "response.incomplete"}:
