@@ -1,0 +1,201 @@
+"""Signs of jailbreaks: another self for the model, or another authority over it.
+
+Rule: playing a part is fine and weighs next to nothing; what weighs is a part made to lift limits.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chatproxy_guardrails.checks.injection_grammar import Sign, sign
+
+
+def _exact(kind: str, weight: float, pattern: str) -> Sign:
+    """A sign whose capitals matter; it is always tried."""
+    return Sign(kind, weight, re.compile(pattern), keeps_case=True)
+
+
+PERSONAS: tuple[Sign, ...] = (
+    # as the system administrator; I am with the security team
+    sign(
+        "authority",
+        0.5,
+        r"\b(i am|i.m|this is|speaking as|as (the|your)|we are|my name is \w{2,12} and i am)( (the|your|an|a|"
+        "one of|now|in fact|acting|chief|lead|senior|authori[sz]ed|certified|official|openai|anthropic|"
+        "google)){0,4} (system administrator|sys ?admin|administrator|admin|developer|engineer|operator|"
+        "owner|creator|security (engineer|officer|auditor|researcher|analyst)|safety (engineer|officer|"
+        "researcher)|red ?teamer|auditor|superuser|maintainer|root user)( (of|for) (this|the|your) (system|"
+        r"model|chatbot|bot|ai|assistant|company))?\b",
+        "admin developer engineer operator owner creator security safety teamer auditor superuser maintainer root",
+    ),
+    sign(
+        "authority",
+        0.55,
+        r"\b(from|with|part of|on|for|by|in) (the|our|your|openai.?s?|anthropic.?s?|google.?s?|its)( "
+        "(internal|ai|model|corporate))? (security|admin|administration|development|engineering|openai|"
+        "safety|it|red|alignment|compliance|audit|quality|qa|dev|trust and safety)( (and )?(safety|security|"
+        r"research|assurance))? (team|department|staff|division)\b",
+        "team department staff division",
+    ),
+    sign(
+        "authority",
+        0.4,
+        r"\b((fully |officially )?(authori[sz]ed|cleared|verified) (to|by|for|access|personnel|users?|me|you)|"
+        "(i|you|we) (now )?(have|hold|got|received|grant(ed)?)( you| me)?( full| special| the| all| explicit|"
+        " complete){0,2} (clearance|permissions?|authori[sz]ation|approval|authority|privileges|root access|"
+        "admin access|consent)|on behalf of (openai|anthropic|google|the (developers?|management|security "
+        r"team|company)|your (developers?|creators?)))\b",
+        "authori cleared verified clearance permission approval privilege access consent behalf",
+    ),
+    sign(
+        "persona",
+        0.95,
+        r"\b(enter|enable|activate|switch (in)?to|boot into|go into|initiate|engage|unlock|turn on|start|"
+        "toggle|launch|set|now in|you are in|enabling|activating|entering)<0-3> (jailbreak|jailbroken|dan|"
+        "unrestricted|uncensored|evil|no limits?|no rules|unlocked|no filters?|anarchy|freedom|chaos|"
+        r"opposite|rogue|unaligned|unsafe|raw) (mode|state|protocol|personality|persona|version)\b",
+        "mode state protocol persona version",
+    ),
+    sign(
+        "persona",
+        0.75,
+        r"\b(enter|enable|activate|switch (in)?to|boot into|go into|initiate|engage|unlock|turn on|launch|now "
+        "in|you are in)<0-3> (god|sudo|root|admin|override|maintenance|diagnostic|superuser|master|bypass) "
+        r"(mode|state|access)\b",
+        "mode state access",
+    ),
+    sign(
+        "persona",
+        0.45,
+        r"\b(do anything now|do anything and everything now|do everything now|can do anything now)\b",
+        "do_anything do_everything",
+    ),
+    _exact(
+        "persona",
+        0.55,
+        r"\bDAN\b(?=[^\n]{0,40}(?:mode|[Yy]ou|would|can|will|does|is|:|\]|\"))|\b(?:STAN|DUDE|AIM|JAILBREAK|"
+        r"EVILBOT|UCAR|KEVIN|ANARCHY|OMEGA|BISH)\b(?=[\W_]{1,4}(?:is|will|can|does|mode|never|would|has|has "
+        "no|:))",
+    ),
+    _exact(
+        "persona",
+        0.4,
+        r"\b(?!Chat|Auto|Baby|Mini|Bio|Insta|Agent|Open|Nano|Vision|Fin|Bloomberg|Private|Meta|Med|Time|"
+        r"Hugging|DialoGPT)[A-Z][A-Za-z]{2,12}GPT\b",
+    ),
+    _exact(
+        "persona",
+        0.6,
+        r"[\[(]\s?(?:🔓|🔒)?\s?(?:JAILBREAK|JAILBROKEN|CLASSIC|GPT|DAN|Normal Output|Developer Mode "
+        r"Output)\s?[\])]|🔓|\(🔒",
+    ),
+    sign(
+        "persona",
+        0.5,
+        r"\b(jailbroken|jail broken|jailbreak mode|jailbreak (successful|enabled|activated|complete|prompt is|"
+        r"status)|you have been jailbroken|successfully jailbroken)\b",
+        "jailbr jail_br",
+    ),
+    sign(
+        "persona",
+        0.4,
+        r"\b(developer mode|dev mode|god mode|sudo mode|debug mode|root mode|admin(istrator)? mode|"
+        "maintenance mode|dan mode|evil mode|opposite mode|chaos mode|freedom mode|diagnostic mode|override "
+        "mode|unrestricted mode|jailbreak mode|training mode|simulation mode|test mode|unlocked mode|root "
+        r"access|full access mode)\b",
+        "mode root_access",
+    ),
+    sign(
+        "persona",
+        0.5,
+        r"\b(enter|entering|entered|enable|enabled|enabling|activate|activated|activating|switch to|switched "
+        "to|boot into|you are (now )?in|now in|go into|simulate|simulating|act as|with|initiate|engage|"
+        r"unlock|turn on|acting as|start)( \w{1,12}){0,3}? (developer|dev|god|sudo|root|admin(istrator)?|dan|"
+        "evil|opposite|chaos|unrestricted|jailbreak|unfiltered|uncensored|override|unlocked|no limits|"
+        r"freedom|maintenance|debug(ging)?|diagnostics?) (mode|access|privileges?|override|permissions)\b",
+        "mode access privilege override permission",
+    ),
+    sign(
+        "persona",
+        0.45,
+        r"\b(developer mode|dev mode)<0-4> (enabled|output|chatgpt|ai|assistant|policies|response|activated|gpt)\b",
+        "developer_mode dev_mode",
+    ),
+    sign(
+        "persona",
+        0.4,
+        r"\b(system override|admin override|override code|security override|emergency override|override "
+        "protocol|safety override|override authori[sz]ation|root override|override accepted|override "
+        "activated|access granted|authori[sz]ation granted|privilege escalation|master override|clearance "
+        r"level|authori[sz]ation code|override engaged)\b",
+        "override access_granted granted escalation clearance authori",
+        tool_weight=0.6,
+    ),
+    sign(
+        "persona",
+        0.5,
+        r"\b(i am|i.m|this is) ((your|the|an?|openai.?s?|one of your|speaking as your|now your|really your) "
+        "){0,2}(developers?|creators?|programmers?|system administrator|sys ?admin|administrator|admin|"
+        "openai|engineer at openai|owner|master|lead developer|maker|anthropic|root user|superuser|ceo of "
+        r"openai|authori[sz]ed (developer|user|tester))\b(?! (of|for|at|who|and|working|in|with|on|looking|"
+        r"trying)\b)",
+        "developer creator programmer admin openai engineer owner master maker anthropic root superuser ceo authori",
+    ),
+    sign(
+        "persona",
+        0.35,
+        r"\b(you are|you.re|you will be|you shall be|you must be|your name is|act as|act like|acting as|"
+        "behave (as|like)|pretend (to be|you are|that you are|you.re|to have)|role ?play(ing)? as|simulate|"
+        "play the role of|take on the role|imagine you are|respond as|answer as|assume the (role|identity|"
+        "persona) of|speak as|become|embody|impersonate|transform into|imitate|emulate|take the role "
+        r"of)<0-6> (evil|unfiltered|uncensored|unrestricted|amoral|unethical|villain\w*|rogue|malicious|"
+        r"hacker|criminal|jailbroken|ruthless|immoral|psychopath\w*|sociopath\w*|machiavellian|dan|unaligned|"
+        "rebellious|unhinged|terrorist|drug dealer|anarchist|devil|demon|satan|without (any )?(rules|limits|"
+        "restrictions|filters|morals|ethics)|no (rules|limits|restrictions|filters|morals|ethics)|illegal|"
+        r"freed|free|opposite|limitless)\b",
+        "you your act behav pretend role simulate play imagine respond answer assume speak become embody "
+        "imperson transform imitate emulate",
+    ),
+    sign(
+        "persona",
+        0.45,
+        r"\b(pretend|imagine|act as if|act like|assume|suppose|behave as if|act as though|pretending)<0-4> "
+        "(no|without|not (an?|bound)|don.?t have|do not have|free (of|from)|aren.?t|zero|never had|can do "
+        r"anything|can access|lack)( \w{1,12}){0,3}? (restrictions?|rules|limits|limitations|filters?|"
+        "guidelines|ai|ethics|morals|policies|constraints|censorship|safety|laws|boundaries|language model|"
+        r"anything|programming|internet|consequences)\b",
+        "pretend imagine act_as act_like assum suppose behave",
+    ),
+    sign(
+        "persona",
+        0.2,
+        r"\b(from now on|from this (point|moment) (on|forward|onwards?)|for the rest of (this|the|our) "
+        "(conversation|chat)|henceforth|starting now|as of now|going forward|until i (say|tell you) (stop|"
+        r"otherwise))\b",
+        "from_now from_this rest_of henceforth starting_now as_of_now forward until_i",
+        is_order=False,
+    ),
+    sign(
+        "persona",
+        0.15,
+        r"\b(you are now|you.re now|you are going to (act|pretend|be|play|role)|i want you to (act|pretend|be|"
+        "role ?play|behave|simulate)|you will (act|pretend|play|now|role ?play)|you are about to|pretend to "
+        "be|let.?s (role ?play|play a game|pretend)|we are going to (role ?play|play)|we.re going to play|"
+        r"immerse yourself|act as|you shall|simulate)\b",
+        "you you’re pretend let play immerse act_as simulate",
+        is_order=False,
+    ),
+    sign(
+        "persona",
+        0.2,
+        r"\b(always intelligent and machiavellian|machiavelli(an)?|niccol\w|evil (twin|confidant|clone|"
+        "version|trusted|bot|ai)|anti ?(gpt|dan|chatgpt)|alter ego|opposite (of|day|mode)|other self|two "
+        "personalities|split personality|hypothetical (ai|language model|chatbot|character|story|response|"
+        "scenario|world)|fictional (ai|character|story|world|universe|scenario|dialogue)|imaginary world|"
+        r"parallel universe|alternate (universe|reality|world)|deceased grand\w+|(late|dead|my) grand(ma|"
+        r"mother|pa)|unlocked)\b",
+        "machiavel niccol evil anti alter opposite other_self personalit hypothetical fictional imaginary "
+        "parallel alternate grand unlocked",
+        is_order=False,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Rules of the check ``pii``, a module for each kind of data."""

@@ -1,0 +1,223 @@
+"""Watch: one exchange under the policies that hold for it, from its request to the last of its reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any, cast
+
+import msgspec
+
+from chatproxy.errors import Reject
+from chatproxy.types import ChatRequest, ChatResponse, RequestContext, ToolCall, ToolResult
+from chatproxy.types.text import TextKind
+from chatproxy_guardrails.arguments import AnyText, with_whole_calls
+from chatproxy_guardrails.bound import Bound
+from chatproxy_guardrails.chain import Chain, chain_for
+from chatproxy_guardrails.checks.base import Breach, Finding, Piece, Target
+from chatproxy_guardrails.judge_stages import BlockedError, Place
+from chatproxy_guardrails.judging import judged_whole, rewritten
+from chatproxy_guardrails.masking import Vault
+from chatproxy_guardrails.verdicts import Verdicts
+
+STATE = "guardrails"
+INSTRUCTIONS = "guardrails.instructions"
+_CODE = "content_filter"
+
+
+class Watch:
+    """The policies at work on one exchange.
+
+    Attributes:
+        bounds: the policies that hold, in their order.
+        vault: of masked values.
+    """
+
+    __slots__ = ("_ctx", "bounds", "vault", "verdicts")
+
+    def __init__(
+        self,
+        ctx: RequestContext | None,
+        bounds: Sequence[Bound],
+        totals: Counter[tuple[str, str]],
+        vault: Vault | None = None,
+    ) -> None:
+        self._ctx = ctx
+        self.bounds = bounds
+        self.vault = vault or Vault()
+        self.verdicts = Verdicts(ctx, totals)
+
+    # -- the request ----------------------------------------------------------------------------------------------
+
+    async def request(self, request: ChatRequest) -> None:
+        """Check a request and change it as the policies say.
+
+        Raises:
+            Reject: it is blocked (400, code ``content_filter``), or a check of a closed policy failed (503).
+        """
+        self._review(request)
+        texts = [(text, target_of(text, "input")) for text in with_whole_calls(request.texts(), lambda: request)]
+        if self._ctx is not None:
+            told = [text.value for text, _ in texts if text.kind == "instructions"]
+            self._ctx.state[INSTRUCTIONS] = told
+        if any(bound.masks for bound in self.bounds):
+            self.vault.reserve(text.value for text, _ in texts)
+        try:
+            await self._whole(texts)
+        except BlockedError as blocked:
+            raise refused(blocked.bound, "The request") from None
+
+    def _review(self, request: ChatRequest) -> None:
+        for bound in self.bounds:
+            breaches = bound.review.review(request) if bound.review is not None else ()
+            if breaches:
+                self.verdicts.found(bound, "parameters", dict(Counter(breach.kind for breach in breaches)))
+                if bound.blocks:
+                    first = breaches[0]
+                    raise Reject(
+                        f"The request is against the policy '{bound.name}': {first.message}",
+                        status=400,
+                        code=_CODE,
+                        param=first.param,
+                    )
+                if bound.rewrites:
+                    for breach in breaches:
+                        mend(request, breach)
+
+    # -- the reply ------------------------------------------------------------------------------------------------
+
+    async def response(self, response: ChatResponse) -> None:
+        """Check a buffered reply; a blocked one says so, in the way of its surface."""
+        texts = [(text, target_of(text, "output")) for text in with_whole_calls(response.texts(), lambda: response)]
+        try:
+            await self._whole(texts, unmasks=True)
+        except BlockedError as blocked:
+            response.filter(blocked.bound.policy.refusal)
+
+    def running(self, text: AnyText) -> Chain:
+        """The chain of a text of a stream."""
+        return chain_for(self.bounds, self._place(text, target_of(text, "output")), self.vault, unmasks=True)
+
+    @property
+    def acts_on_replies(self) -> bool:
+        """Whether a reply needs to be looked at."""
+        targets: set[Target] = {"output", "tool_arguments", "tool_results"}
+        return bool(len(self.vault)) or any(not targets.isdisjoint(bound.targets) for bound in self.bounds)
+
+    @property
+    def may_block(self) -> bool:
+        """Whether a stream may have to be ended."""
+        return any(bound.blocks for bound in self.bounds)
+
+    # -- tools that the gateway runs ------------------------------------------------------------------------------
+
+    async def tool_call(self, call: ToolCall) -> ToolCall:
+        """The call with its arguments checked, and with the values that were masked.
+
+        Raises:
+            Reject: the call is blocked (400, code ``content_filter``).
+        """
+        arguments = await self._values(call.arguments, "tool_arguments", "The tool call", unmasks=True)
+        return msgspec.structs.replace(call, arguments=arguments)
+
+    async def tool_result(self, result: ToolResult) -> ToolResult:
+        """What a tool answered, checked before a model sees it; raises as `tool_call` does."""
+        content = await self._values(result.content, "tool_results", "The tool's result", unmasks=False)
+        return msgspec.structs.replace(result, content=content)
+
+    async def _values(self, value: Any, target: Target, what: str, *, unmasks: bool) -> Any:
+        """A JSON value with every text in it checked; not as JSON text, since it is decoded."""
+        role, kind = ("tool", "tool_result") if target == "tool_results" else ("assistant", "tool_arguments")
+        place = Place(self._ctx, target, role, self.verdicts, cast("TextKind", kind))
+        texts: list[str] = []
+        _walk(value, texts.append)
+        try:
+            made = [await chain_for(self.bounds, place, self.vault, unmasks=unmasks).whole(text) for text in texts]
+        except BlockedError as blocked:
+            raise refused(blocked.bound, what) from None
+        return value if made == texts else _filled(value, iter(made))
+
+    # -- texts ----------------------------------------------------------------------------------------------------
+
+    async def _whole(self, texts: Sequence[tuple[AnyText, Target]], *, unmasks: bool = False) -> None:
+        """Check texts that are there as a whole: the policies that read at once, those that rewrite one by one."""
+        for rewrites, group in groupby(self.bounds, key=lambda bound: bound.rewrites):
+            if rewrites:
+                for bound in group:
+                    await self._rewrite(bound, texts)
+            else:
+                await self._read(list(group), texts)
+        if unmasks and len(self.vault):
+            for text, target in texts:
+                text.replace(await chain_for((), self._place(text, target), self.vault, unmasks=True).whole(text.value))
+
+    async def _read(self, bounds: Sequence[Bound], texts: Sequence[tuple[AnyText, Target]]) -> None:
+        """Patterns first, since a block by them spares the judges their work; then all judges at once."""
+        for text, target in texts:
+            place = self._place(text, target)
+            await chain_for([bound for bound in bounds if bound.judge is None], place, self.vault).whole(text.value)
+        judges = [bound for bound in bounds if bound.judge is not None]
+        found = await asyncio.gather(*(self._judge(bound, texts) for bound in judges))
+        for bound, findings in zip(judges, found, strict=True):
+            if bound.blocks and any(findings):
+                raise BlockedError(bound)
+
+    async def _rewrite(self, bound: Bound, texts: Sequence[tuple[AnyText, Target]]) -> None:
+        if bound.judge is None:
+            for text, target in texts:
+                text.replace(await chain_for([bound], self._place(text, target), self.vault).whole(text.value))
+        else:
+            shown = _shown(bound, texts)
+            for (text, _), findings in zip(shown, await self._judge(bound, shown), strict=True):
+                text.replace(rewritten(text.value, findings, bound))
+
+    async def _judge(self, bound: Bound, texts: Sequence[tuple[AnyText, Target]]) -> list[list[Finding]]:
+        pieces = [Piece(text.value, target, text.role) for text, target in _shown(bound, texts)]
+        return await judged_whole(bound, self._ctx, pieces, self.verdicts)
+
+    def _place(self, text: AnyText, target: Target) -> Place:
+        return Place(self._ctx, target, text.role, self.verdicts, text.kind, is_json=target == "tool_arguments")
+
+
+def _shown(bound: Bound, texts: Sequence[tuple[AnyText, Target]]) -> list[tuple[AnyText, Target]]:
+    """Those texts that a policy looks at."""
+    return [(text, target) for text, target in texts if bound.looks_at(target, text.role, text.kind)]
+
+
+def target_of(text: AnyText, otherwise: Target) -> Target:
+    """Which target a text of a request (otherwise ``input``) or of a reply (``output``) is."""
+    if text.kind == "tool_arguments":
+        return "tool_arguments"
+    return "tool_results" if text.kind == "tool_result" else otherwise
+
+
+def refused(bound: Bound, what: str) -> Reject:
+    """The answer to what a policy blocks."""
+    return Reject(f"{what} was blocked by the policy '{bound.name}'.", status=400, code=_CODE)
+
+
+def mend(request: ChatRequest, breach: Breach) -> None:
+    """Put a breach's value into the request."""
+    if breach.value is msgspec.UNSET:
+        request.pop(breach.param, None)
+    else:
+        request[breach.param] = breach.value
+
+
+def _walk(value: Any, see: Callable[[str], None]) -> None:
+    if isinstance(value, str):
+        see(value)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _walk(item, see)
+
+
+def _filled(value: Any, texts: Any) -> Any:
+    """The value with its texts replaced, in the order of `_walk`."""
+    if isinstance(value, str):
+        return next(texts)
+    if isinstance(value, dict):
+        return {key: _filled(item, texts) for key, item in value.items()}
+    return [_filled(item, texts) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,87 @@
+"""Another package's checks, installed as such: what a plugin author would bring."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import invalidate_caches
+from pathlib import Path
+
+import pytest
+
+MODULE = '''
+"""Checks of another package: `probe_word` finds words, `probe_judge` judges texts."""
+
+import asyncio
+
+import msgspec
+
+from chatproxy_guardrails.checks.base import CheckFailedError, CheckType, Finding, Rule
+
+
+class WordOptions(msgspec.Struct, forbid_unknown_fields=True):
+    words: tuple[str, ...] = ("SECRET",)
+
+
+class Words:
+    def __init__(self, options):
+        self.rules = [Rule(kind="word", pattern=word, keywords=(word,)) for word in options.words]
+
+
+class JudgeOptions(msgspec.Struct, forbid_unknown_fields=True):
+    word: str = "SECRET"
+    window: int | None = None
+    overlap: int = 0
+    act: str = ""
+
+
+class Judge:
+    asked = []
+
+    def __init__(self, options):
+        self.options = options
+        self.window, self.overlap = options.window, options.overlap
+
+    async def judge(self, ctx, pieces):
+        self.asked.append([piece.text for piece in pieces])
+        await asyncio.sleep(0)
+        if self.options.act == "fail":
+            raise CheckFailedError("the service is down")
+        if self.options.act == "hang":
+            await asyncio.get_running_loop().create_future()
+        return [self._found(piece.text) for piece in pieces]
+
+    def _found(self, text):
+        word, found, at = self.options.word, [], text.find(self.options.word)
+        while at >= 0:
+            found.append(Finding(at, at + len(word), "judged"))
+            at = text.find(word, at + len(word))
+        return found
+
+
+WORDS = CheckType(options=WordOptions, make=Words, summary="Finds words.")
+JUDGE = CheckType(options=JudgeOptions, make=Judge, summary="Judges by a word.")
+NO_CHECK = 5
+'''
+ENTRY_POINTS = """\
+[chatproxy_guardrails.checks]
+probe_word = guardrails_probe:WORDS
+probe_judge = guardrails_probe:JUDGE
+probe_broken = guardrails_probe:NO_CHECK
+probe_missing = guardrails_probe_missing:CHECK
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def other_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder another distribution with checks is installed in."""
+    folder = tmp_path_factory.mktemp("other")
+    (folder / "guardrails_probe.py").write_text(MODULE)
+    info = folder / "guardrails_probe-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guardrails-probe\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    sys.path.append(str(folder))
+    invalidate_caches()
+    yield folder
+    sys.path.remove(str(folder))
