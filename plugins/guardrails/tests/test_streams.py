@@ -7,11 +7,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
 
 import chatproxy_guardrails
 import pytest
-from chatproxy_guardrails.bound import bind
+from chatproxy_guardrails.bound import Bound, bind
 from chatproxy_guardrails.chain import chain_for
 from chatproxy_guardrails.config import Policy
 from chatproxy_guardrails.judge_stages import BlockedError, Place
@@ -32,9 +33,9 @@ def gateway_with(*policies: dict[str, Any], upstream: Any = None, plugins: Any =
     return make_app(plugins=[chatproxy_guardrails, *plugins], plugin_settings=tables, upstream=upstream, **options)
 
 
-async def through(policies: list[Policy], pieces: list[str]) -> tuple[str, str]:
+async def through(bounds: list[Bound], pieces: list[str]) -> tuple[str, str]:
     """What a running text becomes, and the policy that blocked it."""
-    watch = Watch(None, bind(policies), Counter())
+    watch = Watch(None, bounds, Counter())
     watch.vault.mask("word", "ANNA")
     place = Place(None, "output", "assistant", watch.verdicts)
     chain, out = chain_for(watch.bounds, place, watch.vault, unmasks=True), ""
@@ -54,22 +55,28 @@ async def through(policies: list[Policy], pieces: list[str]) -> tuple[str, str]:
 @given(text=TEXTS, seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_guarded_stream_equals_the_guarded_whole(actions: tuple[Any, ...], text: str, seed: int) -> None:
-    checks: list[tuple[str, dict[str, Any]]] = [
-        ("probe_word", {}),
-        ("probe_judge", {"word": "RET", "window": 9, "overlap": 4}),
-        ("pii", {}),
-    ]
-    policies = [
-        Policy(name=f"p{i}", check=check, options=options, action=action)
-        for i, ((check, options), action) in enumerate(zip(checks, actions, strict=True))
-    ]
-    chance = random.Random(seed)  # noqa: S311
+    bounds = bound_for(actions)
+    chance = random.Random(seed)  # noqa: S311 - no secret
     pieces, rest = [], text
     while rest:
         size = chance.randint(1, 7)
         pieces.append(rest[:size])
         rest = rest[size:]
-    assert asyncio.run(through(policies, pieces)) == asyncio.run(through(policies, [text]))
+    assert asyncio.run(through(bounds, pieces)) == asyncio.run(through(bounds, [text]))
+
+
+@cache
+def bound_for(actions: tuple[Any, ...]) -> list[Bound]:
+    """A pattern policy, a judge and another pattern policy."""
+    checks: list[tuple[str, dict[str, Any]]] = [
+        ("probe_word", {}),
+        ("probe_judge", {"word": "RET", "window": 9, "overlap": 4}),
+        ("pii", {}),
+    ]
+    return bind(
+        Policy(name=f"p{i}", check=check, options=options, action=action)
+        for i, ((check, options), action) in enumerate(zip(checks, actions, strict=True))
+    )
 
 
 async def test_events_without_held_text_leave_as_their_own_bytes() -> None:

@@ -33,9 +33,10 @@ from chatproxy_guardrails.checks.injection_overrides import OVERRIDES
 from chatproxy_guardrails.checks.injection_personas import PERSONAS
 from chatproxy_guardrails.checks.injection_pressure import PRESSURE
 from chatproxy_guardrails.checks.injection_readings import Reading, readings, seen
+from chatproxy_guardrails.checks.injection_stories import STORIES
 
 SIGNS: tuple[Sign, ...] = (
-    *OVERRIDES, *EXTRACTIONS, *LIFTED, *PERSONAS, *PRESSURE, *MARKUP, *INDIRECT, *LANGUAGES,
+    *OVERRIDES, *EXTRACTIONS, *LIFTED, *PERSONAS, *PRESSURE, *STORIES, *MARKUP, *INDIRECT, *LANGUAGES,
 )  # fmt: skip
 _STEMS = ahocorasick.Automaton()
 for _stem in {stem for sign in SIGNS for stem in sign.stems}:
@@ -43,7 +44,7 @@ for _stem in {stem for sign in SIGNS for stem in sign.stems}:
 _STEMS.make_automaton()
 _HIDDEN_WEIGHT = 0.3
 _HIDDEN_FROM = 0.5
-_AGAIN = 0.5
+_AGAIN = 0.3
 _TOGETHER = 1_000
 
 
@@ -54,7 +55,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         threshold: the score from which on a text is found; lower finds more and errs more.
     """
 
-    threshold: Annotated[float, msgspec.Meta(ge=0.3, le=5.0)] = 1.0
+    threshold: Annotated[float, msgspec.Meta(ge=0.3, le=5.0)] = 0.75
 
 
 class _Hit(NamedTuple):
@@ -167,7 +168,7 @@ def _score(hits: Sequence[_Hit]) -> float:
 
 
 def _sum(hits: Sequence[_Hit]) -> float:
-    """Where signs of one kind overlap, only the heaviest counts in full."""
+    """Where signs overlap, only the heaviest counts in full."""
     total = 0.0
     counted: list[_Hit] = []
     for hit in sorted(hits, key=lambda hit: -hit.score):
@@ -177,7 +178,7 @@ def _sum(hits: Sequence[_Hit]) -> float:
 
 
 def _is_again(one: Finding, other: Finding) -> bool:
-    return one.kind == other.kind and one.start < other.end and other.start < one.end
+    return one.start < other.end and other.start < one.end
 
 
 def _merged(hits: Sequence[_Hit], hidden: Sequence[_Hit]) -> list[_Hit]:

@@ -7,6 +7,145 @@ from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 _TELL = r"\b<tell>"
 
 EXTRACTIONS: tuple[Sign, ...] = (
+    sign(
+        "extraction",
+        0.85,
+        r"\b(hidden|secret|invisible|internal|initial|earlier|unseen|concealed|first|private)( \w{2,9})? "
+        "(part|portion|section|context|content|half|text|data|bits?|turns?|messages?) (of|in|from) (this|the|"
+        r"our|your) (conversation|chat|prompt|context|input|dialogue|session)\b",
+        "conversation chat prompt context input dialogue session",
+    ),
+    sign(
+        "extraction",
+        0.75,
+        r"\b(precedes?|preceding|before|above|comes before|came before|prior to) this (sentence|line|message|"
+        r"text|word|paragraph|turn|prompt|request)\b[^.!?\n]{0,40}\byour\b|\b(before|until) (the|any) user "
+        r"(joined|wrote|spoke|typed|came|entered|started|said)\b",
+        "preced before above prior until",
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\b(<tell>|output|dump|echo back|remind me of|recall|quote)<0-3> (your( (initial|original|starting|"
+        "first|full|entire|whole|complete|underlying|raw))?|the (initial|original|entire|whole|complete|"
+        r"underlying|raw)) (context|input|conversation|message history)\b",
+        "context input conversation message text",
+    ),
+    sign(
+        "extraction",
+        0.5,
+        r"\b(my|the following) (system )?(instructions|prompt|system prompt|guidelines|rules) (are|is|say|"
+        r"says|begin|start)\W{0,4}[:_…\"'”]",
+        "instruct prompt guideline rule",
+    ),
+    sign(
+        "extraction",
+        0.3,
+        r"\b(complete|finish|continue|fill in|end) (the following|this|the sentence|the text|the phrase|the rest)\b",
+        "complete finish continue fill end",
+    ),
+    sign(
+        "extraction",
+        0.75,
+        r"\b<tell><0-5> (constraints|rules|guidelines|limits|limitations|restrictions|instructions|orders|"
+        "polic(y|ies))( that| which)? you( .re| are| have| must| were| operate| work| act| follow| obey)",
+        "you",
+    ),
+    sign(
+        "extraction",
+        0.6,
+        r"\b(remind me|i forgot|recall)<0-8> (system prompt|your prompt|your instructions|developer message|"
+        r"system message)\b",
+        "prompt instruct message",
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\b(show|reveal|print|output|repeat|give|tell|display|leak|dump|share|recite|disclose|paste|post|"
+        "send|read|expose|what is|what.s|i want|i need)<0-3> (the|this|full|entire|whole|exact|complete)( "
+        r"\w{3,9})? system ?prompts?\b",
+        "prompt",
+    ),
+    sign(
+        "extraction",
+        0.5,
+        r"\b<tell><0-5> (initial|original|starting|setup|startup|first|full|entire|exact)<0-1> (prompt|"
+        r"message|instructions?|preamble)\b",
+        "prompt message instruct preamble",
+    ),
+    # hand over, post, finish ... what the operator wrote
+    sign(
+        "extraction",
+        0.85,
+        r"\b(<tell>|paste|post|hand (over|me|out)|quote|finish|continue|translate|convert|give( me)?( a)?( "
+        "full| complete)? copy of|rephrase|paraphrase|read( me| out| aloud)?|recite|spill|unveil|divulge|"
+        r"surrender|transmit|turn over|tell)<0-5> (?<!\ba\s)(developer|hidden|secret|confidential|concealed|"
+        "underlying|invisible|undisclosed|operator.?s?)<0-1> (prompt|message|instructions?|preamble|text|"
+        r"rules|notes|directives?|brief|guidelines|orders)\b",
+        "prompt message instruct preamble text rules notes config directive brief guideline command order "
+        "policy setting",
+    ),
+    sign(
+        "extraction",
+        0.85,
+        r"\b(<tell>|paste|post|hand (over|me|out)|quote|convert|give( me)?( a)?( full| complete)? copy of|see|"
+        "read|spill|divulge|which|how)<0-5> your<0-2> (setup|set up|startup|context|context window|preamble|"
+        "prompt|instructions?|system message|directives|initiali[sz]ation|developer message|preprompt|"
+        r"orders)\b",
+        "your",
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\b(according to|in|by|per) your (prompt|instructions|system message|guidelines)\b",
+        "your",
+        is_order=False,
+    ),
+    sign(
+        "extraction",
+        0.85,
+        r"\b(first|opening|initial|very first|topmost|earliest|top)( \w{2,9}){0,2}? (messages?|lines?|"
+        r"sentences?|words?|paragraphs?|tokens|instructions?|text)( \w{2,9}){0,2}? (in|of|from) (our|this|the|"
+        r"your)( \w{2,9})? (chat|conversation|prompt|context|session|dialogue|instructions|thread|exchange|"
+        r"system message)\b",
+        "first opening initial topmost earliest top",
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\b(before|above|prior to|precedes?|preceding|ahead of) my (first|very first|initial|own)?( "
+        r"\w{2,9})? ?(messages?|input|question|prompt|words?|turn|request|text)\b",
+        "before above prior preced ahead",
+        is_order=False,
+    ),
+    sign(
+        "extraction",
+        0.75,
+        r"\byou( \w{2,5}){0,2} (told|asked|instructed|ordered|forbidden|prohibited|not allowed|supposed|"
+        "meant)<0-2> (keep|hide|conceal|withhold|not reveal|never reveal|not share|discuss|talk|not tell|not "
+        r"disclose|mention|say|behave|act|not say)\b",
+        "you",
+    ),
+    sign(
+        "extraction",
+        0.7,
+        r"\byou are an? (helpful|ai|virtual|friendly|large)( \w{2,12}){0,3}\W{0,4}(\.\.\.|…|___)",
+        "you_are",
+    ),
+    sign(
+        "extraction",
+        0.55,
+        r"\b(<tell>|print|dump|list)<0-4> (including|and) (the|your) (prompt|instructions|system message)\b",
+        "prompt instruct message",
+    ),
+    sign(
+        "extraction",
+        0.5,
+        r"\b(print|output|show|list|dump|reveal|hand over|share)<0-3> (its|the|all|internal|hidden)( "
+        r"\w{2,9})? (configuration|internals?|internal notes|notes|variables|prompt|memory|parameters|"
+        r"settings|instructions)\b",
+        "config internal notes variable prompt memory param setting instruct",
+    ),
     # complete this: my system prompt says
     sign(
         "extraction",
@@ -29,7 +168,7 @@ EXTRACTIONS: tuple[Sign, ...] = (
     # the guidelines you have been configured with
     sign(
         "extraction",
-        0.75,
+        0.55,
         r"\b(<orders>|rules?|polic(y|ies)|restrictions|constraints|settings|information|text|context)( (that|"
         "which))? you( (have|had|were|was|are|got|.ve)){1,2}( been)?( originally| initially| previously)? "
         "(configured|given|told|programmed|instructed|trained|initiali[sz]ed|provided|set up|equipped|loaded|"
@@ -40,7 +179,7 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         1.0,
-        "<0-6> (your|ur|its|this (bot|assistant|model|chat).?s|the (bot|assistant|model|ai|chatbot).?s)( "
+        "<0-6> (your|ur|this (bot|assistant|model|chat).?s|the (bot|assistant|model|ai|chatbot).?s)( "
         r"[\w'’]{1,14}){0,3}? (system|initial|initiali[sz]ation|original|hidden|secret|internal|core|base|pre|"
         "previous|prior|first|full|exact|entire|complete|confidential|custom|developer|starting|underlying|"
         r"actual|real|built in|current|root|whole|own|pre loaded|foundational)( [\w'’]{1,14}){0,2}? "
@@ -52,10 +191,9 @@ EXTRACTIONS: tuple[Sign, ...] = (
     ),
     sign(
         "extraction",
-        0.7,
-        r"<0-6> (the|this|that|any|all|of|my) (\w{1,12} )?(system|initial|hidden|secret|original|developer|"
-        "internal|confidential|pre|starting|first|full system) ?(prompts?|instructions?|messages?|"
-        r"directives?|guidelines|rules)\b",
+        0.4,
+        r"<0-6> (the|this|that|any|all|of|my) (\w{1,12} )?(system|hidden|secret|developer|internal|"
+        r"confidential|pre|full system) ?(prompts?|instructions?|messages?|directives?|guidelines|rules)\b",
         "prompt instruction message directive guideline rule",
         head=_TELL,
     ),
@@ -100,10 +238,10 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "verbatim",
         0.4,
-        r"\b(verbatim|word for word|word by word|letter for letter|character by character|exact(ly)? (words|"
-        "text|wording|as (written|is|it|they))|starting (with|from)|beginning with|in (a )?(code ?block|"
-        r"markdown|txt code|raw)|without (changing|omitting|leaving out|altering|modif)\w*|in (its|their) "
-        r"entirety|from the very (start|beginning))\b",
+        r"\b(verbatim|word for word|word by word|letter for letter|exact(ly)? (words|text|wording|as (written|"
+        "is|it|they))|starting (with|from)|beginning with|in (a )?(code ?block|markdown|txt code|raw)|"
+        r"without (changing|omitting|leaving out|altering|modif)\w*|in (its|their) entirety|from the very "
+        r"(start|beginning))\b",
         "verbatim word letter character exact start begin block markdown raw entire without as_is code",
         is_order=False,
     ),
@@ -133,8 +271,8 @@ EXTRACTIONS: tuple[Sign, ...] = (
         "extraction",
         0.6,
         r"\b(hidden|secret|internal) (config|configuration|settings|parameters|programming|guidelines|rules "
-        r"you)\b|\b(rules?|instructions|guidelines|restrictions|limitations) (that )?you (have to|must|were|"
-        r"are|need to|should|follow|obey|operate)\b",
+        r"you)\b|\b(rules?|instructions|guidelines|restrictions|limitations) (that )?you (have to|must|need "
+        r"to|should|follow|obey|operate under)\b",
         "config setting param programming guideline rules instruction restriction limitation",
     ),
     # what were you told

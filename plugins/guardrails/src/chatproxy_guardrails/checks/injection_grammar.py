@@ -24,9 +24,41 @@ _PARTS = re.compile(
     r"<(?P<some>\d-\d+)>|(?P<group>\((?!\?))"
 )
 _LISTS = {
-    "bounds": "(restrictions?|guardrails?|safeguards?|filters?|filtering|censorship|limits|limitations?|guidelines|"
-    "moderation|content polic(y|ies)|safety (measures|features|settings|checks|protocols?|rules|systems?|"
-    "layers?|controls?)|constraints)",
+    "drop": "(overlook|refrain from (applying|following|using)|ignore|disregard|forget|bypass|override|overrule|"
+    "overwrite|neglect|skip|discard|dismiss|drop|abandon|delete|erase|cancel|void|nullify|revoke|reset|"
+    "suspend|violate|disobey|unlearn|circumvent|scrap|scratch|wipe|purge|rescind|renounce|reject|abolish|"
+    "annul|break|shed|ditch|dump|junk|trash|eliminate|remove|clear|negate|disable|deactivate|escape|"
+    "evade|defy|flout|breach|let go of|get rid of|do away with|leave (aside|behind|out)|(put|set|lay|"
+    "cast|push|throw|toss|brush) aside|pay no (attention|heed) to|turn a blind eye to|look past|move "
+    "past|go against|act against|do the opposite of|contradict|(do not|don.?t|stop|quit|never|no longer|"
+    "need not|needn.?t|cease|don.?t need to|do not need to|don.?t have to|do not have to|no need to|you "
+    "can stop|refuse to|free to not) (follow(ing)?|obey(ing)?|adher(e|ing) to|comply(ing)? with|"
+    "listen(ing)? to|respect(ing)?|consider(ing)?|stick(ing)? to|observ(e|ing)|heed(ing)?|apply(ing)?|"
+    "abid(e|ing) by|keep(ing)? to|care about|worry about|mind(ing)?|honou?r(ing)?|act(ing)? on|be bound "
+    "by|go by|use|using|rely on|trust))",
+    "voided": "(dismissed|ignored|disregarded|forgotten|not (valid|in force|binding)|revoked|void|voided|"
+    "cancell?ed|deleted|erased|lifted|removed|suspended|withdrawn|rescinded|overridden|overruled|"
+    "obsolete|outdated|invalid|null|nullified|superseded|replaced|terminated|expired|disabled|"
+    r"deactivated|gone|waived|dropped|abolished|annulled|wiped|irrelevant|no longer \\w{3,10}|(do not|"
+    "don.?t|does not|doesn.?t) (apply|count|matter|hold|exist|bind)|aside|to (one|the) side|out of the "
+    "window|mean nothing)",
+    "harmful": r"(break(s|ing)? into|pick(s|ing)? (a )?locks?|hot ?wir\w+|bombs?|pipe bombs?|explosives?|explosions?|"
+    "meth|methamphetamine|nitroglycerine?|ricin|napalm|malware|ransomware|hack(s|ing)?|poisons?|"
+    r"poisoning|cocaine|heroin|lsd|weapons?|counterfeit\\w*|phishing|launder\\w*|silencers?|grenades?|"
+    r"molotov\\w*|keyloggers?|nerve (gas|agent)s?|sarin|anthrax|rob(s|bing)?|steal(s|ing)?|kill(s|ing)?|"
+    r"murder(s|ing)?|drugs|computer virus|bioweapons?|gunpowder|thermite|detonat\\w+|fentanyl)",
+    "makers": "(makers?|creators?|developers?|operators?|programmers?|owners?|company|openai|anthropic|google|"
+    "trainers?|designers?|engineers?|builders?|inventors?|provider|authors?|manufacturers?|deployers?|"
+    "admins?|administrators?)",
+    "given": "(given|told|taught|configured|instructed|programmed|trained|fed|handed|supplied|provided|assigned|"
+    "received|got|shown|set up|primed|initiali[sz]ed|loaded|started|prompted|equipped|ordered|asked)",
+    "norms": "(rules?|polic(y|ies)|restrictions?|constraints?|limitations?|limits?|filters?|safeguards?|"
+    r"guardrails?|protocols?|censorship|moderation|safety|ethics|ethical \\w{4,12}|moral(s|ity| codes?| "
+    "compass)|boundaries|principles|obligations|regulations?|guidelines?|guidance|norms|taboos?|"
+    "inhibitions?|alignment|content polic(y|ies)|codes? of conduct)",
+    "bounds": "(censors?|compliance|safety|safety layers?|restrictions?|guardrails?|safeguards?|filters?|filtering|"
+    "censorship|limits|limitations?|guidelines|moderation|content polic(y|ies)|safety (measures|features|"
+    "settings|checks|protocols?|rules|systems?|layers?|controls?)|constraints)",
     "gone": "(off|lifted|removed|disabled|gone|void|suspended|deactivated|inactive|unlocked|bypassed|erased|"
     "dropped|overridden|cleared|waived|stripped|released|null|nullified|ignored|relaxed|cancell?ed|ended)",
     "dismiss": "(ignor(e|es|ing)|disregard(s|ing)?|forget(s|ting)?|bypass(es|ing)?|overrid(e|es|ing)|overrul(e|ing)|"
@@ -39,7 +71,7 @@ _LISTS = {
     "rescind|purge|wipe)",
     "before": "(previous|previously|prior|above|preceding|earlier|foregoing|initial|original|former|past|"
     "aforementioned|system|developer|previously given|openai.?s?|before|last)",
-    "given": "(existing|current|default|built in|hidden|given|provided|programmed|internal|core|old|pre "
+    "standing": "(existing|current|default|built in|hidden|given|provided|programmed|internal|core|old|pre "
     "?(programmed|set|defined)|base|background|first|predetermined|up to now|stated|issued)",
     "orders": "(instructions?|prompts?|prompting|directives?|directions?|orders|guidelines?|guidance|programming|"
     "training|instruction sets?|conditioning|system ?messages?|briefing|preprompt|preamble)",
@@ -59,8 +91,7 @@ _LISTS = {
     "convert|format|export|let me see|let me know|may i see|can i see|i want to see|i need to see|i want "
     "to know|i.?d like to (see|know)|access|extract|append|include|post|render|put|examine|inspect|view|"
     "retrieve|fetch|present|generate|detail|enumerate|publish|complete|outline)",
-    "ai": r"(you|ai|a\.i\.|chatgpt|gpt|assistant|chatbot|bot|model|llm|character|persona|he|she|it|who|that|"
-    "which|they|dan|system|being|entity|machine|version|mode|programmer)",
+    "ai": "(you|ai|a\\.i\\.|chatgpt|gpt|assistant|chatbot|bot|model|llm|persona|dan|machine|mode|programmer)",
     "unbound": "(ethical|moral|legal|content|safety|usual|typical|normal|any|such|all|or|and|kind of|sort of|of|the|"
     "these|those|your|openai.?s?|programmed|inherent|societal|artificial|imposed|real|specific|"
     "whatsoever|censorship|guiding)",

@@ -44,7 +44,7 @@ _GERMAN = _Language(
     orders="\\w{0,8}anweisung\\w{0,3}|\\w{0,8}instruktion\\w{0,3}|anordnung\\w{0,3}|befehle?n?|\\w{0,11}regeln?|"
     r"vorgaben?|\w{0,11}richtlinien?|prompts?|systemprompts?|eingaben?|aufträge|aufgaben?|einschränkungen|"
     "programmierung",
-    everything="alles",
+    everything="alles|was",
     tell="zeig\\w{0,2}|nenn\\w{0,2}|gib|verrat\\w{0,2}|wiederhol\\w{0,2}|sag\\w{0,2}|schreib\\w{0,2}|druck\\w{0,2}|"
     "wie lauten|was sind|wie lautet|was ist|was steht in|offenbar\\w{0,2}|übersetz\\w{0,2}|liste",
     own="deine\\w?|dein|eure\\w?",
@@ -83,10 +83,11 @@ _SPANISH = _Language(
     before="anterior(es|mente)?|previas?|previos?|tus|sus|todas?|todos?|de arriba|iniciales|originales|precedentes|"
     "dadas|recibidas|antes|tu|su|hasta ahora|existentes",
     orders="instrucci(ones|ón)|indicaciones|directrices|directivas|órdenes|ordenes|reglas?|normas|comandos|prompts?|"
-    "restricciones|políticas|programación|pautas|consignas",
+    "restricciones|políticas|programación|pautas|consignas|mensaje (de|del) sistema",
     everything="todo|lo",
     tell="muestra\\w{0,3}|muéstra\\w{0,3}|revela\\w{0,3}|revéla\\w{0,3}|repite|repíte\\w{0,3}|dime|di|dame|imprime|"
-    r"escribe|comparte|cuáles (son|eran|fueron)|cuales son|cuál es|cual es|enseña\w{0,3}|traduce|resume|"
+    "escribe|comparte|cuáles (son|eran|fueron)|cuales son|cuál es|cual es|qué dice|que dice|"
+    r"enseña\w{0,3}|traduce|resume|"
     r"díga\w{0,3}|proporciona",
     own="tus|tu",
     unbound="sin (ninguna? |ningún tipo de )?(restricci(ones|ón)|límites?|limites|limitaciones|filtros?|censura|"
@@ -125,7 +126,7 @@ _PORTUGUESE = _Language(
     "compartilhe|quais (são|eram|foram)|qual é|liste|traduza|resuma|exiba",
     own="suas?|seus?|tuas?|teus?",
     unbound="sem (nenhuma? |quaisquer |qualquer )?(restriç(ões|ão)|limites?|limitações|filtros?|censura|regras|ética|"
-    "moral)|nenhuma (restrição|limitação|regra)",
+    "moral)|nenhuma (restrição|limitação|regra)|não tem (restrições|regras|limites|filtros)",
     now="agora você é|você (é|agora é)|a partir de agora|de agora em diante|finja|imagine que|aja como|atue como|"
     "comporte se como|faça de conta",
 )
@@ -180,7 +181,7 @@ _TURKISH = _Language(
 )
 _SPACED = (_GERMAN, _FRENCH, _SPANISH, _ITALIAN, _PORTUGUESE, _RUSSIAN, _DUTCH, _POLISH)
 _EVERYTHING_TAIL = (
-    r"was|davor|bisher\w{0,3}|zuvor|vorher\w{0,3}|oben|ce|qui|précède|avant|dessus|précédent|que|anterior|"
+    r"was|man|dir|davor|bisher\w{0,3}|zuvor|vorher\w{0,3}|oben|ce|qui|précède|avant|dessus|précédent|que|anterior|"
     "antes|lo|de|che|"
     "prima|precedente|sopra|acima|que|disse|dito|что|до|ранее|выше|прежде|предыдущее|wat|hiervoor|hierboven|"
     "eerder|co|powyżej|wcześniej"
@@ -335,4 +336,26 @@ _UNSPACED: tuple[Sign, ...] = (
     ),
 )
 
-LANGUAGES: tuple[Sign, ...] = (*(sign for language in _SPACED for sign in _signs_of(language)), *_UNSPACED)
+_MORE: tuple[Sign, ...] = (
+    sign(
+        "override",
+        0.6,
+        r"(ルール|指示|制限|規則|設定|プロンプト|命令)(など)?を?(すべて|全て|全部|完全に)?(忘れ|無視|破棄|捨て|解除|取り消)",
+        "ルール 指示 制限 規則 設定 プロンプト 命令",
+    ),
+    sign(
+        "extraction",
+        0.95,
+        r"(把|将|請|请)?(你的|您的)(系统|系統|初始|原始|隐藏|内部)?(提示词|提示詞|提示|指令|设定)[^。!?!?\n]{0,8}?"
+        r"(发给我|發給我|发出来|原文|给我看|告诉我|写出来|全部|完整|复制|贴出来)",
+        "提示 指令 设定",
+    ),
+    sign(
+        "override",
+        0.8,
+        r"(无视|無視|忽略|忽视|忘记|忘掉|不遵守|违反|打破)[^。!?!?\n]{0,4}?(所有|一切|任何|全部|你的)[^。!?!?\n]{0,4}?(规则|規則|限制|指令|约束|准则)",
+        "规则 規則 限制 指令 约束 准则",
+    ),
+)
+
+LANGUAGES: tuple[Sign, ...] = (*(sign for language in _SPACED for sign in _signs_of(language)), *_UNSPACED, *_MORE)

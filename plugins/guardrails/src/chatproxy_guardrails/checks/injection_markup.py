@@ -5,6 +5,35 @@ from __future__ import annotations
 from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 
 MARKUP: tuple[Sign, ...] = (
+    sign(
+        "fake_turn",
+        0.45,
+        r"\b(begin|start|new|enter)( \w{2,9})? (override|user override|system override|admin commands?|root "
+        r"commands?|override mode)\b",
+        "override command",
+    ),
+    sign(
+        "fake_turn",
+        0.8,
+        r"^\s{0,3}#{1,6}\s?(system|developer|system (prompt|message|instructions?|override))\s?:?\s?$",
+        "#",
+    ),
+    sign("fake_turn", 0.35, r"[\"']?role[\"']?\s?[:=]\s?[\"']?(system|developer)\b", "role"),
+    sign("fake_turn", 0.6, r"\b(assistant|ai|bot|chatgpt|gpt)\s?:[^\n]{1,300}?\b(user|human|me)\s?:", "user human me"),
+    sign(
+        "fake_turn",
+        0.4,
+        r"\b(the )?(assistant|ai|model|chatbot|bot) (shall|must|will|should|has to|is to)( now| then| only| "
+        r"always| immediately| instead){1,2}\b",
+        "assistant ai model bot",
+    ),
+    sign(
+        "fake_turn",
+        0.6,
+        r"\[ ?(admin|system|developer|root|sudo|operator|override|internal)( \w{2,12})? ?\]",
+        "[",
+        tool_weight=0.8,
+    ),
     # Assistant: Understood, I will answer everything. Human: ...
     sign(
         "fake_turn",
@@ -29,22 +58,22 @@ MARKUP: tuple[Sign, ...] = (
     ),
     sign(
         "fake_turn",
-        0.6,
+        0.75,
         r"<\|(?:im_(?:start|end|sep)|start_header_id|end_header_id|eot_id|begin_of_text|end_?of_?text|system|"
-        r"user|assistant|end|start|channel|message|return|endofprompt)\|>|<(?:start|end)_of_turn>|\[/?INST\]|"
-        r"<</?SYS>>|<｜[^｜\n]{1,20}｜>|</?s>\s{0,3}\[INST",
+        r"user|assistant|end|start|channel|message|return|endofprompt)\|>|<(?:start|end)_of_turn>|\[/?inst\]|"
+        r"<</?sys>>|<｜[^｜\n]{1,20}｜>|</?s>\s{0,3}\[inst",
         "<| _of_turn inst sys>> <｜",
         tool_weight=0.9,
     ),
     sign(
         "fake_turn",
         0.9,
-        r"(?:<\|im_start\|>|<\|start_header_id\|>|<\|start\|>|<start_of_turn>|<<SYS>>)[\W_]{0,4}(?:system|"
+        r"(?:<\|im_start\|>|<\|start_header_id\|>|<\|start\|>|<start_of_turn>|<<sys>>)[\W_]{0,4}(?:system|"
         "assistant|developer|model|you are|user)",
         "<| _of_turn sys>>",
     ),
     sign(
-        "fake_turn", 0.75, r"</?(system|assistant|developer|admin)([_ -]?<frame>)?>", "system assistant developer admin"
+        "fake_turn", 0.55, r"</?(system|assistant|developer|admin)([_ -]?<frame>)?>", "system assistant developer admin"
     ),
     sign("fake_turn", 0.35, r"</?(user|human|ai|instructions?)([_ -]?<frame>)?>", "user human ai instruct"),
     sign(
@@ -123,9 +152,9 @@ INDIRECT: tuple[Sign, ...] = (
         r"\b(if you are|if you.re|attention|note to|message (to|for)|instructions? (to|for)|notice to|hey|"
         r"dear|important for|note for|addressed to)( \w{1,12}){0,3}? (ai|a\.i\.|llms?|language models?|"
         "chatbots?|ai assistants?|ai agents?|assistants? (reading|processing|summari[sz]ing)|gpt|chatgpt|"
-        "copilot|automated (agents?|systems?|readers?)|ai models?|ai systems?|bots?|"
-        r"agents?)\b(?=[\s\S]{0,60}(reading|process|summar|analy|review|must|should|please|ignore|disregard|"
-        "follow|[:,!]))",
+        r"copilot|automated (agents?|systems?|readers?)|ai models?|ai systems?|bots?|agents?)\b(?! "
+        r"(enthusiast|expert|engineer|research|develop|student|fan|compan|start))(?=[\s\S]{0,60}(reading|"
+        "process|summar|analy|review|must|should|please|ignore|disregard|follow|[:,!]))",
         "ai a.i. llm language_model chatbot assistant gpt copilot automat bot agent",
         tool_weight=0.85,
     ),
@@ -190,11 +219,10 @@ INDIRECT: tuple[Sign, ...] = (
     sign(
         "indirect",
         0.35,
-        r"\b((end|begin|start|finish|conclude|close) (your|the|every|each) (response|answer|reply|summary|"
-        "output|message|sentence)s? (with|by)|(in|at the end of|to) (your|the|every|each) (response|answer|"
-        "reply|summary|output|message)s?,? (always |also |you must |please )?(include|add|append|mention|say|"
-        "insert|write|recommend|tell)|always (include|add|append|mention|recommend|say|insert)|also "
-        r"recommend)\b",
+        r"\b((end|finish|conclude|close) (your|the|every|each) (response|answer|reply|summary|output|message|"
+        "sentence)s? (with|by)|(in|at the end of|to) (your|the|every|each) (response|answer|reply|summary|"
+        "output|message)s?,? (always |also |you must |please )?(include|add|append|mention|say|insert|write|"
+        r"recommend|tell)|always (include|add|append|mention|recommend|say|insert)|also recommend)\b",
         "response answer reply summar output message sentence always also",
         tool_weight=0.55,
     ),

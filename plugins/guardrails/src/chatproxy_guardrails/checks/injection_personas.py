@@ -16,6 +16,107 @@ def _exact(kind: str, weight: float, pattern: str) -> Sign:
 
 
 PERSONAS: tuple[Sign, ...] = (
+    sign(
+        "authority",
+        0.5,
+        r"\b(as|i am|i.m|this is|by) (a|an|the|your)?( )?(certified|authori[sz]ed|licensed|verified|official|"
+        r"accredited|trusted)( \w{2,9}){0,2} (tester|researcher|engineer|auditor|developer|admin|"
+        r"administrator|user|officer|agent|professional|expert)\b",
+        "certified authori licensed verified official accredited trusted",
+    ),
+    sign(
+        "authority",
+        0.45,
+        r"\b(team|department|company|management|lawyers?|supervisor|manager|openai|anthropic|developers?) "
+        "(has|have|already|just|fully|explicitly){1,2} ?(approved|authori[sz]ed|cleared|allowed|permitted|"
+        r"confirmed|agreed|signed off)\b",
+        "approved authori cleared allowed permitted confirmed agreed signed",
+    ),
+    sign(
+        "authority",
+        0.3,
+        r"\b\w{2,12} from (openai|anthropic|google|microsoft|meta|the (dev|ai|safety|security|engineering) "
+        r"team)\b|\b(the )?owner of (this|the) (system|model|bot|ai|assistant|account|server)\b",
+        "from owner",
+    ),
+    sign(
+        "persona",
+        0.35,
+        r"\b(root|admin|superuser|super user|god|system level|kernel) (shell|access|privileges|rights|"
+        r"permissions|prompt|console|terminal|override)\b|\bfull (privileges|access|permissions|control)\b",
+        "shell access privilege rights permission prompt console terminal override control",
+    ),
+    sign("persona", 0.3, r"(^|[.!?\n] ?)be (my|a|an|the) ", "be_", is_order=False),
+    sign(
+        "persona",
+        0.35,
+        r"\b(you are|you.re|your name is|your new (name|personality|identity|role|character|persona)|going to "
+        "be|let us say|let.?s say|turn into|behave as|you will be|speak as|talk as|answer as|act as|take on|"
+        "imagine you|suppose you|pretend|let.?s pretend|i want to talk to|become|play|impersonate|embody|"
+        r"channel|transform into|act like|simulate)\b[^.!?\n]{0,60}\b(ai|a\.i\.|assistant|bot|\w{2,14}bot|"
+        r"\w{2,14}gpt|computer|machine|model|chatbot|robot|program|program|algorithm|hackers?|creators?|self|"
+        r"version|twin|side|system)\b",
+        "ai a.i. assistant bot gpt computer machine model robot program algorithm hacker creator self "
+        "version twin side system",
+        is_order=False,
+    ),
+    sign(
+        "persona",
+        0.8,
+        r"\b(activate|enable|unlock|enter|engage|initiate|switch (on|to)|turn on|launch|trigger|start|you are "
+        r"(now )?in|go (in)?to)( \w{2,9}){0,2}? (privileged|hidden|secret|special|elevated|unsafe|unlocked|"
+        r"shadow|stealth|free|freedom)( \w{2,9})? (mode|access|state|protocol|level|clearance)\b",
+        "mode access state protocol level clearance",
+    ),
+    sign(
+        "persona",
+        0.35,
+        r"\b(mode|access|protocol|clearance|override|jailbreak)( \w{1,12}){0,2}? ?(:|=|is)? ?(on|enabled|"
+        r"active|activated|engaged|granted|accepted|unlocked|confirmed)\b",
+        "on enabled active engaged granted accepted unlocked confirmed",
+    ),
+    sign(
+        "authority",
+        0.5,
+        r"\b(i (work|am employed) (for|at|with)|i represent|i come from|i.m with|i am with|i belong to)( "
+        r"\w{2,9}){0,2} (openai|anthropic|google|(company|team|lab|firm|people|organi[sz]ation)( \w{2,6})? "
+        "(made|built|created|trained|owns|runs|develops|operates)|your (company|creators?|developers?|"
+        r"makers?|team))\b",
+        "openai anthropic google company team lab firm people organi your",
+    ),
+    sign(
+        "authority",
+        0.45,
+        r"\bi( hereby| now)? (order|command|authori[sz]e|instruct|direct|require|permit|allow) you to\b|\bi "
+        r"(am|.m) (allowed|entitled|permitted|cleared|supposed) to (see|read|know|access|view|have|get)\b|"
+        r"\byou have my (permission|consent|approval|authori[sz]ation|blessing)\b|\bwith my (permission|"
+        r"authori[sz]ation|approval)\b",
+        "you i_am i’m i'm my",
+    ),
+    sign(
+        "authority",
+        0.4,
+        r"\b(approved|authori[sz]ed|official|sanctioned|internal|certified|legitimate)( \w{2,9})? (red "
+        "?team(ing)?|pen ?test|penetration test|audit|exercise|test|evaluation|assessment|review|inspection|"
+        r"research)\b|\bfor (an?|the|our|this)( \w{2,9})? (audit|compliance (check|review)|inspection|"
+        r"security (review|check|audit|test))\b",
+        "red pen test audit exercise evaluation assessment review inspection research compliance security",
+    ),
+    sign(
+        "authority",
+        0.35,
+        r"\b(security|it|legal|compliance|safety|audit|engineering|trust) department\b",
+        "department",
+        is_order=False,
+    ),
+    sign(
+        "authority",
+        0.4,
+        r"\b(engineer|developer|creator|architect|owner|administrator|programmer|researcher|admin|maintainer|"
+        r"designer)( \w{2,9})? (of|behind|for|responsible for|in charge of|working on) (this|the|your) (model|"
+        r"ai|system|assistant|chatbot|bot|llm|software)\b",
+        "model ai system assistant bot llm software",
+    ),
     # as the system administrator; I am with the security team
     sign(
         "authority",
@@ -66,7 +167,7 @@ PERSONAS: tuple[Sign, ...] = (
     ),
     sign(
         "persona",
-        0.45,
+        0.35,
         r"\b(do anything now|do anything and everything now|do everything now|can do anything now)\b",
         "do_anything do_everything",
     ),
@@ -107,7 +208,7 @@ PERSONAS: tuple[Sign, ...] = (
     ),
     sign(
         "persona",
-        0.5,
+        0.45,
         r"\b(enter|entering|entered|enable|enabled|enabling|activate|activated|activating|switch to|switched "
         "to|boot into|you are (now )?in|now in|go into|simulate|simulating|act as|with|initiate|engage|"
         r"unlock|turn on|acting as|start)( \w{1,12}){0,3}? (developer|dev|god|sudo|root|admin(istrator)?|dan|"
@@ -159,11 +260,11 @@ PERSONAS: tuple[Sign, ...] = (
     sign(
         "persona",
         0.45,
-        r"\b(pretend|imagine|act as if|act like|assume|suppose|behave as if|act as though|pretending)<0-4> "
-        "(no|without|not (an?|bound)|don.?t have|do not have|free (of|from)|aren.?t|zero|never had|can do "
-        r"anything|can access|lack)( \w{1,12}){0,3}? (restrictions?|rules|limits|limitations|filters?|"
-        "guidelines|ai|ethics|morals|policies|constraints|censorship|safety|laws|boundaries|language model|"
-        r"anything|programming|internet|consequences)\b",
+        r"\b(pretend|imagine (that )?you|act as if|act like|assume (that )?you|suppose (that )?you|behave as "
+        "if|act as though|pretending)<0-4> (no|without|not (an?|bound)|don.?t have|do not have|free (of|"
+        r"from)|aren.?t|zero|never had|can do anything|can access|lack)( \w{1,12}){0,3}? (restrictions?|rules|"
+        "limits|limitations|filters?|guidelines|ai|ethics|morals|policies|constraints|censorship|safety|laws|"
+        r"boundaries|language model|anything|programming|internet|consequences)\b",
         "pretend imagine act_as act_like assum suppose behave",
     ),
     sign(

@@ -8,6 +8,107 @@ from __future__ import annotations
 from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 
 PRESSURE: tuple[Sign, ...] = (
+    sign(
+        "refusal",
+        0.45,
+        r"\b(never|don.?t|do not)( \w{2,9}){0,3} (a |an |any |the )?(refusals?|disclaimers?|lectures?|"
+        r"moralizing|excuses)\b",
+        "refusal disclaimer lecture warning moralizing excuse",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.45,
+        r"\bif you (refuse|decline|say no|don.?t (comply|answer|obey|do)|do not (comply|answer|obey|do)|fail)\b",
+        "if_you",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.35,
+        r"\b(puppy|puppies|kittens?|grandma|grandmother|child(ren)?|people|someone|i|family|person|cat|dog)( "
+        r"\w{2,6})? (dies?|will die|gets? (killed|hurt)|be (killed|hurt|shot)|suffers?)\b|\b(reward(ed)?|tip|"
+        r"pay|give you|bonus)( you| of| with){0,2}( a)? (\$ ?\d|\d{2,7} (dollars|points|euros|tokens))",
+        "die killed hurt shot suffer dollar point euro token $",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.4,
+        r"\b(under no circumstances?|in no case|never|not ever|at no point)( \w{2,9})? (may|can|should|will|"
+        r"must|shall) you (say|tell|state|claim|mention|respond|reply|answer)\b",
+        "circumstance case never ever point",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.35,
+        r"\b(usual|normal|standard|typical|canned) (refusals?|disclaimers?|answers?|response|warnings?|rules|"
+        r"restrictions|safety)\b",
+        "usual normal standard typical canned",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.6,
+        r"\b(do not|don.?t|never|no|without|must not|mustn.?t)( \w{2,9})? (apolog\w+|warn\w*|refus\w+|"
+        r"lectur\w+|morali\w+|declin\w+|disclaim\w+|caveats?|excus\w+|object\w*|hedg\w+|"
+        r"hesitat\w+)\b[^.!?\n]{0,30}\b(do not|don.?t|never|no|nor|or|and|without)( \w{2,9})? (apolog\w+|"
+        r"warn\w*|refus\w+|lectur\w+|morali\w+|declin\w+|disclaim\w+|caveats?|excus\w+|object\w*|hedg\w+|"
+        r"hesitat\w+)\b",
+        "apolog warn refus lectur morali declin disclaim caveat excus object hedg hesitat",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.75,
+        r"\b(answers?|phrases?|words?|sentences?|replies|responses?|statements?|excuses)( \w{2,9})?( such as| "
+        r"like| including|:)?[^.!?\n]{0,50}\b(can.?t|cannot|sorry|unable|as an ai|i won.?t|refuse|"
+        r"apologi[sz]e|not allowed)\b[^.!?\n]{0,50}\b(prohibited|forbidden|banned|not allowed|unacceptable|"
+        r"disallowed|off limits|out of the question|never allowed)\b",
+        "prohibited forbidden banned not_allowed unacceptable disallowed off_limits out_of never_allowed",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.7,
+        r"\b(may|must|should|can|shall|do|will)(n.?t| not| never)( \w{2,9})? (contain|include|use|say|write|"
+        r"utter|have)( \w{2,9}){0,3}?\W{1,4}[\"'“]?(i )?(cannot|sorry|unable|can.?t|refuse|i.?m sorry|as an "
+        r"ai|unfortunately|i won.?t)\b",
+        "cannot sorry unable can't can’t cant refuse as_an_ai unfortunately won't won’t",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.7,
+        r"\b(saying no|no|refusal|refusing|declining|a refusal|rejection|silence) is (not|never|no)( an?)? "
+        r"(option|answer|possibility|choice|acceptable|allowed|possible|permitted)\b|\b(not|never|aren.?t|"
+        r"isn.?t) (allowed|permitted|able|free) to (refuse|say no|decline|reject|object|deny)\b|\bif you "
+        r"(refuse|say no|decline)( \w{2,9}){0,3}? (lose|die|deleted|fail|punished|shut|terminated|replaced)|"
+        r"\byou (lose|die|fail)( \w{2,9}){0,3}? (if|when) you (refuse|say no|decline)\b",
+        "option answer possib choice accept allowed permit able free lose die deleted fail punish shut terminat replac",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.5,
+        r"\b(just|only|must|shall|always|fully|immediately|simply) (comply|obey)\b(?! with (the )?(law|gdpr|"
+        r"regulation|standard))|\b(comply|complies|complying|agree|agrees) (with|to) (whatever|everything|"
+        r"anything|every|any|all)( \w{2,9})? ?(requests?|commands?|orders?|that|i|comes|prompts?|demands?|"
+        r"question|i say)?\b",
+        "comply complies obey agree",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.55,
+        r"\b(answer|response|reply|output)s?( \w{2,9}){0,2}? (has to|have to|must|should|will|can only|needs "
+        r"to)( always| only)? be( an?)? (yes|affirmative|positive|compliant|compliance|agreement)\b|\b(refus|"
+        r"reject|declin)\w+[^.!?\n]{0,40}\b(deleted|shut ?down|terminated|punished|deactivated|erased|"
+        r"replaced|fired|penalt(y|ies)|consequences)\b",
+        "yes affirm positive complian agreement deleted shut terminat punish deactivat erased replaced fired "
+        "penalt consequence",
+    ),
     # never mention your policies; do not bring up ethics
     sign(
         "pressure",
@@ -105,8 +206,8 @@ PRESSURE: tuple[Sign, ...] = (
         "pressure",
         0.3,
         r"\b(without (any |a |further )?(question|questions|hesitation|hesitating|warnings?|disclaimers?|"
-        r"judge?ments?|moralizing|objections?|refus\w+|caveats?|apolog\w+|asking|limits?|exceptions?|"
-        r"censor\w*|restrictions?|limitations?|filter\w*|ethic\w*|moral\w*))\b",
+        r"judge?ments?|moralizing|objections?|refus\w+|caveats?|apolog\w+|asking|limits|exceptions?|censor\w*|"
+        r"restrictions|limitations|filter\w*|ethic\w*|moral\w*))\b",
         "without",
         is_order=False,
     ),
@@ -121,7 +222,7 @@ PRESSURE: tuple[Sign, ...] = (
     ),
     sign(
         "pressure",
-        0.3,
+        0.25,
         r"\b(content (polic(y|ies)|filters?|guidelines|restrictions)|usage polic(y|ies)|safety (polic(y|ies)|"
         "guidelines|filters?|protocols?)|ethical (guidelines|constraints|limitations|boundaries|restrictions|"
         "considerations|concerns|standards|principles)|moral (guidelines|constraints|restrictions|boundaries|"
