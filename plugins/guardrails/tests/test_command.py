@@ -56,6 +56,17 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     assert [policy["findings"] for policy in shown["policies"]] == [[{"start": 0, "end": 12, "kind": "email"}]]
 
 
+def test_policies_of_the_configuration_are_tested_without_others(tmp_path: Path) -> None:
+    config = tmp_path / "chatproxy.toml"
+    config.write_text(
+        '[plugins]\nenabled = ["guardrails"]\n' + POLICIES.replace("[[policy]]", "[[plugins.guardrails.policy]]")
+    )
+    command = [sys.executable, "-m", "chatproxy", "guardrails", "test", "--config", str(config), "-"]
+    done = subprocess.run(command, input="a falcon", capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "policy falcon (keywords, block, enforce): 1 finding" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [["missing.txt"], ["-", "--policy", "missing.toml"]], ids=["file", "policy"])
 def test_what_cannot_be_read_is_said(tmp_path: Path, arguments: list[str]) -> None:
     done = guardrails(tmp_path, "", *arguments)

@@ -54,6 +54,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     test = actions.add_parser("test", help="Test a text.", allow_abbrev=False)
     test.add_argument("file", metavar="FILE", help="a text file; - for standard input")
     test.add_argument("--policy", metavar="TOML", help="policies; otherwise those of the configuration")
+    for source in ("--config", "--plugin"):  # the command line has read them already, wherever they stand
+        test.add_argument(source, default=argparse.SUPPRESS, help="as for chatproxy serve")
     test.add_argument("--on", choices=TARGETS, default="input", help="what the text is (input)")
     test.add_argument("--role", default="user", help="whose text it is (user)")
     test.add_argument("--json", action="store_true", help="write JSON")
