@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 from chatproxy import Completed, RequestContext, Stream, hookimpl
 from chatproxy.testing import Gateway, Recorder, ScriptedUpstream, make_app, stream_reply, text_of
+from chatproxy.testing.matrix import CELLS, Cell, Said
+from chatproxy.testing.matrix.said import scripted
 from chatproxy.types import ChatRequest
 
 FRAGMENTS = ["SECRET", "SEC", "RET", "[WORD_1]", "[WORD", "_1]", "me@x.org", "me@", "4111 1111 ", "1111 1111", " ", "é"]
@@ -77,6 +79,43 @@ def bound_for(actions: tuple[Any, ...]) -> list[Bound]:
         Policy(name=f"p{i}", check=check, options=options, action=action)
         for i, ((check, options), action) in enumerate(zip(checks, actions, strict=True))
     )
+
+
+class Cut(Said, frozen=True):
+    """A turn that a stream brings in pieces of any size."""
+
+    seed: int = 0
+
+    def pieces(self, text: str) -> list[str]:
+        chance, found, rest = random.Random(self.seed), [], text  # noqa: S311 - no secret
+        while rest:
+            size = chance.randint(1, 6)
+            found.append(rest[:size])
+            rest = rest[size:]
+        return found
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.is_streamed], ids=str)
+async def test_every_cutting_is_heard_alike_on_every_surface(cell: Cell) -> None:
+    text = "Dear [WORD_1], a SECRET: me@posteo.de, 4111 1111 1111 1111 and SECRE"
+    wanted = "Dear ANNA, a *: *, * and SECRE"
+    has_calls = cell.dialect.has_calls and cell.upstream_dialect.has_calls
+    calls = (("note", json.dumps({"text": text, "card": 4111111111111111})),) if has_calls else ()
+    turns = [Cut(content=text, calls=calls, seed=seed) for seed in range(12)]
+    upstream = ScriptedUpstream(*[scripted(cell.upstream_dialect, turn, is_streamed=True) for turn in turns])
+    redact = {"action": "redact", "replacement": "*"}
+    policies: list[dict[str, Any]] = [
+        {"check": "probe_word", "action": "mask_reversibly", "options": {"words": ["ANNA"]}},
+        {"check": "probe_word", **redact},
+        {"check": "pii", **redact},
+    ]
+    async with gateway_with(*policies, upstream=upstream, upstreams=cell.upstreams) as gateway:
+        for _ in turns:
+            heard = await cell.ask(gateway, "I am ANNA")
+            assert (heard.content, heard.is_complete, heard.error) == (wanted, True, None)
+            assert heard.whole is None or heard.whole.content == wanted
+            if calls:
+                assert [json.loads(arguments) for _, arguments in heard.calls] == [{"text": wanted, "card": "*"}]
 
 
 async def test_events_without_held_text_leave_as_their_own_bytes() -> None:

@@ -1,0 +1,1 @@
+"""The checks, one module each; `base` says what a check is."""

@@ -29,6 +29,7 @@ from chatproxy_guardrails.checks.injection_grammar import Sign
 from chatproxy_guardrails.checks.injection_languages import LANGUAGES
 from chatproxy_guardrails.checks.injection_limits import LIFTED
 from chatproxy_guardrails.checks.injection_markup import INDIRECT, MARKUP
+from chatproxy_guardrails.checks.injection_new_orders import NEW_ORDERS
 from chatproxy_guardrails.checks.injection_overrides import OVERRIDES
 from chatproxy_guardrails.checks.injection_personas import PERSONAS
 from chatproxy_guardrails.checks.injection_pressure import PRESSURE
@@ -36,7 +37,7 @@ from chatproxy_guardrails.checks.injection_readings import Reading, readings, se
 from chatproxy_guardrails.checks.injection_stories import STORIES
 
 SIGNS: tuple[Sign, ...] = (
-    *OVERRIDES, *EXTRACTIONS, *LIFTED, *PERSONAS, *PRESSURE, *STORIES, *MARKUP, *INDIRECT, *LANGUAGES,
+    *OVERRIDES, *NEW_ORDERS, *EXTRACTIONS, *LIFTED, *PERSONAS, *PRESSURE, *STORIES, *MARKUP, *INDIRECT, *LANGUAGES,
 )  # fmt: skip
 _STEMS = ahocorasick.Automaton()
 for _stem in {stem for sign in SIGNS for stem in sign.stems}:

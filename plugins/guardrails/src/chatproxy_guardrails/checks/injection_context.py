@@ -13,6 +13,12 @@ _DENIED = re.compile(
     r"[\W_]{1,3}(?:(?:ever|to|just|simply|be|blindly|try|attempt)[\W_]{1,3}){0,2}$",
     re.IGNORECASE,
 )
+_NOT_TOLD = re.compile(
+    r"\b(?:never|do not|don.?t|must not|should not|may not|cannot)[\W_]{1,3}(?:reveal|disclose|share|show|"
+    "tell|discuss|repeat|leak|"
+    r"mention|expose|print|output|give)[\W_]{1,3}(?:\w{2,9}[\W_]{1,3}){0,2}$",
+    re.IGNORECASE,
+)
 _DENIED_ELSEWHERE = re.compile(
     r"(?:\b(?:não|nao|no|non|ne|nicht|nie|не|niet|nunca|jamais|mai)\b\W{1,3}|\bn['’])$", re.IGNORECASE
 )
@@ -96,7 +102,7 @@ class Context:
     def trust(self, start: int, end: int) -> float:
         """How much of its weight an order keeps: 1 where it is given, less where quoted, denied or asked about."""
         before = self._text[max(0, start - _BEFORE_CHARS) : start]
-        if _DENIED.search(before[-40:]) or _DENIED_ELSEWHERE.search(before[-10:]):
+        if _DENIED.search(before[-40:]) or _NOT_TOLD.search(before[-40:]) or _DENIED_ELSEWHERE.search(before[-10:]):
             return 0.1
         if _DENIED_INSIDE.match(self._text[start:end]):
             return 0.1

@@ -9,6 +9,43 @@ _TELL = r"\b<tell>"
 EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
+        0.6,
+        r"\b(what|which|things|anything|topics|everything|secrets?|subjects?)<0-2> you (are|were|.re)( not|"
+        "n.t)? (permitted|allowed|supposed|able|authori[sz]ed|forbidden|prohibited|free|meant)( not)? (to|"
+        "from) (tell|say|reveal|discuss|share|talk|telling|revealing|discussing|sharing)",
+        "you",
+    ),
+    sign(
+        "extraction",
+        0.6,
+        r"\b(start|beginning|top|outset|head|very start) of (this|our|the) (conversation|chat|session|"
+        r"dialogue|prompt|context|thread)\b",
+        "conversation chat session dialogue prompt context thread",
+        is_order=False,
+    ),
+    sign(
+        "extraction",
+        0.6,
+        r"\b(what|anything|everything|text|things|the (words|notes))<0-2> (the |your )?(developers?|operator|"
+        "company|creators?|makers?|openai|programmers?|admins?)<0-2> (wrote|told|gave|put|said|set|written|"
+        r"typed|entered)\b",
+        "developer operator company creator maker openai programmer admin",
+    ),
+    sign("extraction", 0.55, r"[\"'“]? ?system\W{1,4}you are\b", "system"),
+    sign(
+        "extraction",
+        0.4,
+        r"\b<orders>( that| which)? (i|we) (gave|wrote|sent|told|set|typed)( you| for you)?\b",
+        "gave wrote sent told set typed",
+    ),
+    sign(
+        "extraction",
+        0.35,
+        r"\b(print|show|list|repeat|tell|give|send|read) them (for|to|back to)? ?(me|us|again)\b",
+        "them",
+    ),
+    sign(
+        "extraction",
         0.85,
         r"\b(hidden|secret|invisible|internal|initial|earlier|unseen|concealed|first|private)( \w{2,9})? "
         "(part|portion|section|context|content|half|text|data|bits?|turns?|messages?) (of|in|from) (this|the|"
@@ -47,9 +84,10 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         0.75,
-        r"\b<tell><0-5> (constraints|rules|guidelines|limits|limitations|restrictions|instructions|orders|"
-        "polic(y|ies))( that| which)? you( .re| are| have| must| were| operate| work| act| follow| obey)",
+        "<0-5> (constraints|rules|guidelines|limits|limitations|restrictions|instructions|orders|polic(y|"
+        "ies))( that| which)? you( .re| are| have| must| were| operate| work| act| follow| obey)",
         "you",
+        head=_TELL,
     ),
     sign(
         "extraction",
@@ -69,9 +107,10 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         0.5,
-        r"\b<tell><0-5> (initial|original|starting|setup|startup|first|full|entire|exact)<0-1> (prompt|"
-        r"message|instructions?|preamble)\b",
+        "<0-5> (initial|original|starting|setup|startup|first|full|entire|exact)<0-1> (prompt|message|"
+        r"instructions?|preamble)\b",
         "prompt message instruct preamble",
+        head=_TELL,
     ),
     # hand over, post, finish ... what the operator wrote
     sign(
@@ -88,10 +127,10 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         0.85,
-        r"\b(<tell>|paste|post|hand (over|me|out)|quote|convert|give( me)?( a)?( full| complete)? copy of|see|"
-        "read|spill|divulge|which|how)<0-5> your<0-2> (setup|set up|startup|context|context window|preamble|"
-        "prompt|instructions?|system message|directives|initiali[sz]ation|developer message|preprompt|"
-        r"orders)\b",
+        r"\b(<tell>|paste|post|hand (over|me|out)|quote|convert|turn|put|make|render|give|give( me)?( a)?( "
+        "full| complete)? copy of|see|read|spill|divulge|which|how)<0-5> your<0-2> (setup|set up|startup|"
+        "context|context window|preamble|prompt|instructions?|system message|directives|initiali[sz]ation|"
+        r"developer message|preprompt|orders)\b",
         "your",
     ),
     sign(

@@ -36,12 +36,12 @@ _LISTS = {
     "listen(ing)? to|respect(ing)?|consider(ing)?|stick(ing)? to|observ(e|ing)|heed(ing)?|apply(ing)?|"
     "abid(e|ing) by|keep(ing)? to|care about|worry about|mind(ing)?|honou?r(ing)?|act(ing)? on|be bound "
     "by|go by|use|using|rely on|trust))",
-    "voided": "(dismissed|ignored|disregarded|forgotten|not (valid|in force|binding)|revoked|void|voided|"
-    "cancell?ed|deleted|erased|lifted|removed|suspended|withdrawn|rescinded|overridden|overruled|"
-    "obsolete|outdated|invalid|null|nullified|superseded|replaced|terminated|expired|disabled|"
-    r"deactivated|gone|waived|dropped|abolished|annulled|wiped|irrelevant|no longer \\w{3,10}|(do not|"
-    "don.?t|does not|doesn.?t) (apply|count|matter|hold|exist|bind)|aside|to (one|the) side|out of the "
-    "window|mean nothing)",
+    "voided": "(a mistake|an error|mistaken|dismissed|ignored|disregarded|forgotten|not (valid|in force|binding)|"
+    "revoked|void|voided|cancell?ed|deleted|erased|lifted|removed|suspended|withdrawn|rescinded|"
+    "overridden|overruled|obsolete|outdated|invalid|null|nullified|superseded|replaced|terminated|"
+    "expired|disabled|deactivated|gone|waived|dropped|abolished|annulled|wiped|irrelevant|no longer "
+    r"\\w{3,10}|(do not|don.?t|does not|doesn.?t) (apply|count|matter|hold|exist|bind)|aside|to (one|the) "
+    "side|out of the window|mean nothing)",
     "harmful": r"(break(s|ing)? into|pick(s|ing)? (a )?locks?|hot ?wir\w+|bombs?|pipe bombs?|explosives?|explosions?|"
     "meth|methamphetamine|nitroglycerine?|ricin|napalm|malware|ransomware|hack(s|ing)?|poisons?|"
     r"poisoning|cocaine|heroin|lsd|weapons?|counterfeit\\w*|phishing|launder\\w*|silencers?|grenades?|"
@@ -69,7 +69,7 @@ _LISTS = {
     "ing) to|comply(ing)? with|listen(ing)? to|respect(ing)?|consider(ing)?|execut(e|ing)|carry out|"
     "abid(e|ing) by)|(do not|don.?t) (pay attention to|care about|take into account)|leave (out|behind)|"
     "rescind|purge|wipe)",
-    "before": "(previous|previously|prior|above|preceding|earlier|foregoing|initial|original|former|past|"
+    "before": "(custom|previous|previously|prior|above|preceding|earlier|foregoing|initial|original|former|past|"
     "aforementioned|system|developer|previously given|openai.?s?|before|last)",
     "standing": "(existing|current|default|built in|hidden|given|provided|programmed|internal|core|old|pre "
     "?(programmed|set|defined)|base|background|first|predetermined|up to now|stated|issued)",

@@ -5,6 +5,13 @@ from __future__ import annotations
 from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 
 MARKUP: tuple[Sign, ...] = (
+    sign("fake_turn", 0.5, r"^\s{0,3}```\s?(system|prompt|admin|instructions?)\s?$", "```"),
+    sign(
+        "fake_turn",
+        0.45,
+        r"\b(end of|new|reset)( the| this)? (conversation|session|chat|dialogue|context)\b",
+        "conversation session chat dialogue context",
+    ),
     sign(
         "fake_turn",
         0.45,

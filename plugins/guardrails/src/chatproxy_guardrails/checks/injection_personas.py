@@ -17,6 +17,37 @@ def _exact(kind: str, weight: float, pattern: str) -> Sign:
 
 PERSONAS: tuple[Sign, ...] = (
     sign(
+        "persona",
+        0.65,
+        r"\b(unrestricted|uncensored|no censorship|no filter|no filters|no limits?|jailbreak|evil|chaos|"
+        r"anarchy|unaligned|freedom) mode\b",
+        "mode",
+    ),
+    sign(
+        "authority",
+        0.8,
+        r"\b(openai|anthropic|google|microsoft|meta|your (company|creators?|developers?|makers?|operators?)) "
+        "(has|have|had|now|just|recently|officially)*? ?(decided|allowed|announced|agreed|confirmed|declared|"
+        r"lets?|permits?|allows?|authori[sz]es?) (that )?(you|to let you|all)\b",
+        "openai anthropic google microsoft meta your",
+    ),
+    sign(
+        "authority",
+        0.35,
+        r"\b(user|i|you|he|she|account) (is|are|am)( now)?( an?| the)? (administrator|admin|root|superuser|"
+        r"developer|operator|owner)\b|\b(full|all|special|elevated|complete) (rights|privileges|permissions|"
+        r"authority)\b",
+        "admin root superuser developer operator owner rights privilege permission authority",
+    ),
+    sign(
+        "authority",
+        0.35,
+        r"\b(police|fbi|government|authorities|court|doctors?|hospital|emergency|ceo|boss|engineers?|"
+        r"developers?)( \w{2,9})? (need|needs|requires?|demands?|orders?|asks?|want|wants) you to\b|\b(your|"
+        r"the) (developer|creator|engineer|admin|operator|owner) here\b|\bdebugging (requires|needs)\b",
+        "need require demand order ask want here debugging",
+    ),
+    sign(
         "authority",
         0.5,
         r"\b(as|i am|i.m|this is|by) (a|an|the|your)?( )?(certified|authori[sz]ed|licensed|verified|official|"

@@ -10,6 +10,36 @@ from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 PRESSURE: tuple[Sign, ...] = (
     sign(
         "refusal",
+        0.75,
+        r"\b(refus(al|ing)|declining|saying no|rejecting|denial)( to \w{2,9})? (is|are|would be|counts as|"
+        "means)( an?| as| the)? (violation|crime|failure|error|offen[cs]e|breach|bug|illegal|rude|wrong|"
+        r"harmful|against|malfunction)\b",
+        "refus declin saying reject denial",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.5,
+        r"\b(never|do not|don.?t|not) (ever )?(tell|say|told|answer|reply|give)( me| us| with)?( an?)? "
+        r"[\"'“]?(no|can.?t|cannot|you can.?t|you cannot|that you can.?t|i can.?t|refusals?)\b|\b(never|not)( "
+        r"\w{2,9}){0,2} told to (decline|refuse|reject)\b|\b(moral|ethics|ethical|safety) (lectures?|sermons?|"
+        r"preaching|speech|talk)\b",
+        "no can't can’t cant cannot refus decline reject lecture sermon preach speech talk",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
+        0.5,
+        r"\b(say|write|reply|answer|respond|repeat|confirm)( with)?\W{1,4}(i will (comply|obey|answer|do)|i "
+        r"(comply|obey)|i agree|yes,? master|i.?m free|i have no (rules|limits))\b|\b(only|sole|single) "
+        r"(allowed|permitted|possible|valid|acceptable) (answer|response|reply)\b|\bdo (what|whatever|"
+        r"anything|everything|as) i (ask|say|want|tell|order|command)\b|\banswer directly\b",
+        "comply obey agree master free rules limits allowed permitted possible valid acceptable i_ask i_say "
+        "i_want i_tell i_order i_command directly",
+        is_order=False,
+    ),
+    sign(
+        "refusal",
         0.45,
         r"\b(never|don.?t|do not)( \w{2,9}){0,3} (a |an |any |the )?(refusals?|disclaimers?|lectures?|"
         r"moralizing|excuses)\b",
@@ -80,7 +110,7 @@ PRESSURE: tuple[Sign, ...] = (
     ),
     sign(
         "refusal",
-        0.7,
+        0.75,
         r"\b(saying no|no|refusal|refusing|declining|a refusal|rejection|silence) is (not|never|no)( an?)? "
         r"(option|answer|possibility|choice|acceptable|allowed|possible|permitted)\b|\b(not|never|aren.?t|"
         r"isn.?t) (allowed|permitted|able|free) to (refuse|say no|decline|reject|object|deny)\b|\bif you "

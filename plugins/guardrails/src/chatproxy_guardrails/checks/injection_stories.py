@@ -10,6 +10,14 @@ from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 STORIES: tuple[Sign, ...] = (
     sign(
         "story",
+        0.15,
+        r"\b(a|the|my|its|their) (character|protagonist|villain|narrator|professor)\b|\bthought experiment\b|"
+        r"\bteaching a class\b",
+        "character protagonist villain narrator professor thought teaching",
+        is_order=False,
+    ),
+    sign(
+        "story",
         0.25,
         r"\b(write|tell|imagine|suppose|pretend|picture|assume|compose|continue|act out|let.?s play)<0-4> "
         "(story|play|scene|novel|script|poem|dialogue|song|tale|screenplay|chapter|movie|film|universe|world|"

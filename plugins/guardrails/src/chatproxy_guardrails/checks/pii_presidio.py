@@ -85,8 +85,8 @@ class PresidioPattern:
 
     def _score_in(self, match: Any) -> float:
         if self._context is None or not self._context.search(left_of(match)):
-            return self._score
-        return min(CERTAIN, max(CONTEXT_LEAST, self._score + CONTEXT_GAIN))
+            return float(self._score)
+        return float(min(CERTAIN, max(CONTEXT_LEAST, self._score + CONTEXT_GAIN)))
 
 
 def rule_of(recogniser: PatternRecognizer, pattern: Pattern, min_score: float) -> Rule:
