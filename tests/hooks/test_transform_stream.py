@@ -262,3 +262,16 @@ async def test_transform_that_stops_early_ends_the_stream_there() -> None:
         await app.upstream.wait_closed()
     assert text_of(answer.content) == "x"
     assert events_of(answer.content)[-1] == "[DONE]"
+
+
+async def test_a_plugin_that_leaves_a_stream_alone_changes_nothing_of_it() -> None:
+    async def absent() -> None:
+        return None
+
+    replies = stream_reply(("a", "b"))
+    async with gateway(Plugin("a", transform_stream=absent), upstream=ScriptedUpstream(replies)) as app:
+        answer = await app.chat("hi", stream=True)
+    async with gateway(upstream=ScriptedUpstream(replies)) as app:
+        plain = await app.chat("hi", stream=True)
+    assert answer.content == plain.content
+    assert b'"usage"' not in answer.content

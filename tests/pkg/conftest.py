@@ -20,6 +20,7 @@ from tests.clients.processes import Server
 ROOT = Path(__file__).parents[2]
 HELLO = Path(__file__).parent / "plugins" / "hello"
 TEMPLATE = ROOT / "plugins" / "_template"
+GUARDRAILS = ROOT / "plugins" / "guardrails"
 STEP_TIMEOUT_S = 240
 
 
@@ -93,8 +94,8 @@ class Environment:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Wheels of the core, the template and the plugin ``hello``, by distribution."""
-    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, HELLO)
+    """Wheels of the core, the plugins of this repository and the plugin ``hello``, by distribution."""
+    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, HELLO)
     return {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in built}
 
 

@@ -115,12 +115,12 @@ def test_removed_plugin_is_gone(hello: Environment, config: Path) -> None:
     hello.chatproxy("check", "--config", config, code=1)
 
 
-@pytest.mark.parametrize("distribution", ["chatproxy-server", "chatproxy-template"])
+@pytest.mark.parametrize("distribution", ["chatproxy-server", "chatproxy-template", "chatproxy-guardrails"])
 def test_wheel_holds_the_package_typed_and_nothing_else(wheels: dict[str, Path], distribution: str) -> None:
     with zipfile.ZipFile(wheels[distribution]) as wheel:
         names = wheel.namelist()
         metadata = Parser().parsestr(wheel.read(next(n for n in names if n.endswith("/METADATA"))).decode())
-    module = {"chatproxy-server": "chatproxy", "chatproxy-template": "chatproxy_template"}[distribution]
+    module = "chatproxy" if distribution == "chatproxy-server" else distribution.replace("-", "_")
     assert f"{module}/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {module}
     assert metadata["Requires-Python"] == ">=3.11"

@@ -37,6 +37,8 @@ class JudgeOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 class Judge:
     asked = []
+    present = 0
+    all_there = None
 
     def __init__(self, options):
         self.options = options
@@ -47,9 +49,23 @@ class Judge:
         await asyncio.sleep(0)
         if self.options.act == "fail":
             raise CheckFailedError("the service is down")
+        if self.options.act == "meet":
+            await self.meet()
         if self.options.act == "hang":
             await asyncio.get_running_loop().create_future()
         return [self._found(piece.text) for piece in pieces]
+
+    async def meet(self):
+        """Wait until two are here."""
+        cls = type(self)
+        cls.all_there = cls.all_there or asyncio.Event()
+        cls.present += 1
+        if cls.present == 2:
+            cls.all_there.set()
+        try:
+            await cls.all_there.wait()
+        finally:
+            cls.present, cls.all_there = 0, None
 
     def _found(self, text):
         word, found, at = self.options.word, [], text.find(self.options.word)

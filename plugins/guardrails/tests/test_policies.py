@@ -117,6 +117,17 @@ async def test_judges_get_every_text_of_a_request_at_once() -> None:
     assert judge.asked == [["Be brief.", "Hi"]]
 
 
+@pytest.mark.parametrize("target", ["input", "output"])
+@pytest.mark.parametrize("stream", [False, True], ids=["buffered", "streamed"])
+async def test_checks_that_only_read_run_at_the_same_time(target: str, stream: bool) -> None:
+    meeting = {"check": "probe_judge", "options": {"act": "meet"}, "on": [target]}
+    both = ({**meeting, "name": "one"}, {**meeting, "name": "two", "action": "flag"})
+    async with gateway_with(*both) as gateway:
+        answer = await gateway.chat("hello", stream=stream)
+    assert answer.status_code == 200
+    assert "guardrail_failed" not in answer.text
+
+
 async def test_blocked_reply_says_the_refusal() -> None:
     upstream = ScriptedUpstream(reply("a SECRET"))
     async with gateway_with({"on": ["output"], "refusal": "I cannot say."}, upstream=upstream) as gateway:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,15 +24,18 @@ from chatproxy.engine.translated import TranslatedChunks, execute
 from chatproxy.engine.turn import Turn
 from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
 from chatproxy.plugins.hooks import Hooks
+from chatproxy.plugins.impl import Impl
 from chatproxy.types.context import RequestContext
 from chatproxy.types.exchange import Outcome, ToolCallRecord
 from chatproxy.types.handler import Handler
 from chatproxy.types.model import ToolCall, ToolResult, ToolRunner
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
+from chatproxy.types.stream import StreamTransform
 from chatproxy.types.usage import Usage, estimate_tokens
 
 logger = logging.getLogger("chatproxy.engine")
+Transforms = Sequence[tuple[Impl, StreamTransform]]
 
 
 class Engine:
@@ -225,7 +228,8 @@ class Engine:
         drop_usage: bool,
     ) -> Answer:
         ctx.exchange.stream = True
-        layered = self.hooks.has_transforms
+        transforms = await self._transforms(ctx, request, reply)
+        layered = bool(transforms)
         drop = drop_usage and not layered
         if isinstance(reply.chunks, TranslatedChunks):
             meter = reply.chunks.metered(drop_usage=drop)
@@ -234,14 +238,23 @@ class Engine:
             meter = Meter(reply.chunks, ctx.layout.tally(), drop_usage=drop, max_line_bytes=limit_bytes)
         output = Output(meter, live, ctx, request, drop_usage=drop_usage and layered, turn=turn)
         try:
-            if layered:
-                output.lay(self.hooks, await self.hooks.transform_stream(ctx, request))
+            output.lay(self.hooks, transforms)
             await output.prime()
         except BaseException:
             await output.aclose()
             raise
         ctx.exchange.status = reply.status
         return Answer(reply.status, reply.headers, stream=output)
+
+    async def _transforms(self, ctx: RequestContext, request: ChatRequest, reply: Stream) -> Transforms:
+        """What plugins lay over the stream; it is closed where one of them fails."""
+        if not self.hooks.has_transforms:
+            return ()
+        try:
+            return await self.hooks.transform_stream(ctx, request)
+        except BaseException:
+            await reply.aclose()
+            raise
 
     def _settle(self, ctx: RequestContext, answer: Answer) -> None:
         """What a stream has said; its usage is the provider's where it came, else an estimate of what went by."""
