@@ -101,7 +101,7 @@ def test_filtered_stream_has_its_finish_reason_and_usage(client: openai.OpenAI) 
 
 def test_filtered_response_is_incomplete(client: openai.OpenAI) -> None:
     with client.responses.stream(model="demo", input="say heron") as stream:
-        streamed = [event for event in stream][-1]
+        streamed = list(stream)[-1]
     buffered = client.responses.create(model="demo", input="say heron")
     assert streamed.type == "response.incomplete"
     for response in (streamed.response, buffered):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_several_readers_block_at_the_same_place_however_the_text_is_cut(text: s
     ]
     results = [asyncio.run(said(readers, [text]))[:2]]
     for seed in seeds:
-        sizes = [random.Random(seed).randint(1, 12) for _ in range(60)]  # noqa: S311
+        sizes = [random.Random(seed).randint(1, 12) for _ in range(60)]  # noqa: S311 - no secret
         results.append(asyncio.run(said(readers, pieces_of(text, sizes)))[:2])
     assert results == [results[0]] * 4
     assert text.startswith(results[0][0])
@@ -87,7 +88,18 @@ def test_windows_cover_the_text_and_overlap(text: str, size: int) -> None:
     windows = Windows(size, 6).last(len(text))
     covered = {i for window in windows for i in range(window.start, window.end)}
     assert covered == set(range(len(text)))
-    assert all(later.start <= earlier.end - 6 for earlier, later in zip(windows, windows[1:], strict=False))
+    assert all(later.start <= earlier.end - 6 for earlier, later in pairwise(windows))
+
+
+async def test_judges_that_read_the_view_find_what_is_hidden_and_replace_what_was_written() -> None:
+    options = {"deny": {"gambling": ["casino"]}}
+    (topics,) = bind(
+        [Policy(name="t", check="topics", action="redact", options=options, replacement="*", on=("output",))]
+    )
+    text = "é a c\u200basi\u00adno, ｃａｓｉｎｏ."
+    (findings,) = await judged_whole(topics, None, [Piece(text, "output", "assistant")], place().verdicts)
+    assert rewritten(text, findings, topics) == "é a *, *."
+    assert await said([topics], list(text)) == await said([topics], [text])
 
 
 async def test_nothing_of_a_window_goes_out_before_it_is_judged() -> None:

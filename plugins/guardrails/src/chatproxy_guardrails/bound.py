@@ -21,6 +21,7 @@ class Bound:
         blocks: it refuses what it finds.
         matcher: of a pattern check.
         judge: of a judging check.
+        reads_view: that check wants the normalised view of a text.
         review: of a check of parameters.
     """
 
@@ -38,6 +39,7 @@ class Bound:
         self.kinds = frozenset(found.kinds)
         self.matcher: Matcher | None = None
         self.judge: JudgeCheck | None = None
+        self.reads_view = getattr(check, "reads_view", False) is True
         self.review: RequestCheck | None = None
         if isinstance(check, RequestCheck):
             self.review = check

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from chatproxy.errors import Reject
 from chatproxy.types import RequestContext
 from chatproxy_guardrails.bound import Bound
-from chatproxy_guardrails.checks.base import CheckFailedError, Finding, Piece, Target
+from chatproxy_guardrails.checks.base import CheckFailedError, Finding, JudgeCheck, Piece, Target
+from chatproxy_guardrails.matching import View
 from chatproxy_guardrails.verdicts import Verdicts
 
 logger = logging.getLogger("chatproxy_guardrails")
@@ -103,7 +104,7 @@ async def judged(
         return [()] * len(pieces)
     try:
         async with asyncio.timeout(bound.policy.timeout_s):
-            found = await bound.judge.judge(ctx, pieces)
+            found = await _asked(bound, bound.judge, ctx, pieces)
     except (CheckFailedError, TimeoutError) as exc:
         failed(bound, pieces[0].target, verdicts, exc)
         return [()] * len(pieces)
@@ -112,6 +113,32 @@ async def judged(
         failed(bound, pieces[0].target, verdicts, wrong)
         return [()] * len(pieces)
     return found
+
+
+async def _asked(
+    bound: Bound, judge: JudgeCheck, ctx: RequestContext | None, pieces: Sequence[Piece]
+) -> Sequence[Sequence[Finding]]:
+    """The check's own answer, in the characters of the pieces, also where it reads their views."""
+    views = {place: _view_of(piece.text) for place, piece in enumerate(pieces) if not piece.text.isascii()}
+    if not views or not bound.reads_view:
+        return await judge.judge(ctx, pieces)
+    shown = [piece._replace(text=views[place].plain) if place in views else piece for place, piece in enumerate(pieces)]
+    return [
+        [_written(finding, views[place]) if place in views else finding for finding in findings]
+        for place, findings in enumerate(await judge.judge(ctx, shown))
+    ]
+
+
+def _view_of(text: str) -> View:
+    view = View()
+    view.append(text, is_last=True)
+    return view
+
+
+def _written(finding: Finding, view: View) -> Finding:
+    """A finding in a view, in the characters of the text."""
+    end = view.end_of(finding.end) if finding.end > finding.start else view.start_of(finding.start)
+    return Finding(view.start_of(finding.start), end, finding.kind)
 
 
 def failed(bound: Bound, target: Target, verdicts: Verdicts, cause: Exception) -> None:

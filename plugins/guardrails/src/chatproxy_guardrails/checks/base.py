@@ -68,7 +68,7 @@ class Piece(NamedTuple):
     """A text, or a window of one, that a judge looks at.
 
     Attributes:
-        text: as it was written; normalise it if that matters.
+        text: as it was written, unless the check has ``reads_view``.
         target: where it was found.
         role: whose it is: ``system``, ``developer``, ``user``, ``assistant`` or ``tool``.
     """
@@ -111,6 +111,9 @@ class PatternCheck(Protocol):
 @runtime_checkable
 class JudgeCheck(Protocol):
     """Judges texts.
+
+    One with an attribute ``reads_view`` that is True is given texts in compatibility forms and without what cannot be
+    seen; its findings are brought back to the text as it was written.
 
     Attributes:
         window: characters judged at a time, on buffered and streamed texts alike; None: each text as a whole, so that a

@@ -17,6 +17,7 @@ import msgspec
 
 from chatproxy.types import RequestContext
 from chatproxy_guardrails.checks.base import CheckType, Finding, Piece
+from chatproxy_guardrails.matching import View
 
 INSTRUCTIONS_KEY = "guardrails.instructions"
 _WORD_CHARS = 25
@@ -47,6 +48,8 @@ Run = tuple[str, ...]
 class SystemPrompt:
     """Judges windows; see `Options`."""
 
+    reads_view = True
+
     def __init__(self, options: Options) -> None:
         self._size = options.min_words
         self.overlap: int = options.min_words * _WORD_CHARS
@@ -65,7 +68,7 @@ class SystemPrompt:
         made: set[Run] | None = ctx.state.get(key)
         if made is None:
             texts: list[str] = ctx.state.get(INSTRUCTIONS_KEY, [])
-            made = {run for text in texts for run in self._runs([word.text for word in _words(text)])}
+            made = {run for text in texts for run in self._runs([word.text for word in _words(_plain(text))])}
             ctx.state[key] = made
         return made
 
@@ -86,6 +89,13 @@ class SystemPrompt:
             found.append(Finding(start, end, "system_prompt"))
             last_end = end
         return found
+
+
+def _plain(text: str) -> str:
+    """The text as pieces are shown."""
+    view = View()
+    view.append(text, is_last=True)
+    return view.plain
 
 
 def _words(text: str) -> Iterator[_Word]:

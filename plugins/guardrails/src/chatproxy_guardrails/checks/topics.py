@@ -46,6 +46,7 @@ class TopicsCheck:
 
     window: int | None = None
     overlap: int = 0
+    reads_view = True
 
     def __init__(self, options: Options) -> None:
         if not options.deny and not options.allow:
