@@ -274,3 +274,11 @@ async def test_the_source_is_closed_before_done_is_given() -> None:
     chunks = Stream.of(source).chunks
     assert await anext(chunks) == DONE
     assert source.closed == 1
+
+
+def test_the_same_reasoning_in_two_fields_is_two_running_texts() -> None:
+    said = {"content": "a", "reasoning": "b", "reasoning_details": [{"text": "b"}], "audio": {"transcript": "a"}}
+    event = StreamEvent.of({"choices": [{"index": 1, "delta": said}]})
+    channels = [text.channel for text in event.texts()]
+    assert len(set(channels)) == 4
+    assert {channel[0] for channel in channels} == {1}

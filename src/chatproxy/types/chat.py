@@ -152,20 +152,24 @@ class ChatLayout:
 
 CHAT = ChatLayout()
 
+_FIELD_AT = 3  # ("choices", 0, "delta", "content"): servers say the same reasoning in two fields at once
+
 
 def choice_texts(body: Any, on_replace: Callable[[], None] | None = None, *, is_whole: bool = True) -> Iterator[Text]:
     """Texts of what a model wrote, whole (``message``), in pieces (``delta``) or plain (``text``)."""
     for position, choice in objects(body.get("choices")):
         index = choice.get("index")
         on_change = on_replace if choice.get("logprobs") is None else _forgetting(choice, on_replace)
-        origin = Origin("assistant", index if type(index) is int else position, on_change, (), is_whole)
+        number = index if type(index) is int else position
+        origin = Origin("assistant", number, on_change, (), is_whole, 0 if is_whole else _FIELD_AT)
         path = ("choices", position)
         for key in ("message", "delta", "text"):
             value = choice.get(key)
             if isinstance(value, dict):
                 yield from _message_texts(value, (*path, key), origin)
             elif value is not None:
-                yield from texts_below(Place(choice, path, ((key, value),), "content", Rule.MESSAGE), origin)
+                plain = origin._replace(field_at=0)
+                yield from texts_below(Place(choice, path, ((key, value),), "content", Rule.MESSAGE), plain)
 
 
 def _forgetting(choice: dict[str, Any], on_replace: Callable[[], None] | None) -> Callable[[], None]:

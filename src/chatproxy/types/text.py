@@ -17,6 +17,7 @@ class Origin(NamedTuple):
         number: of the message, item, choice or block.
         channel: which running text of a stream a piece belongs to; empty = that of its index and kind.
         is_whole: see `Text`.
+        field_at: where in its path the field stands that tells a piece's running text from others; 0 = nowhere.
     """
 
     role: str
@@ -24,6 +25,7 @@ class Origin(NamedTuple):
     on_replace: Callable[[], None] | None = None
     channel: Channel = ()
     is_whole: bool = True
+    field_at: int = 0
 
 
 class Text:
@@ -67,6 +69,8 @@ class Text:
     def channel(self) -> Channel:
         """The running text that a piece of a stream belongs to; pieces of the same channel, joined, are one text."""
         origin = self._origin
+        if origin.field_at and not origin.channel:
+            return (origin.number, self.path[origin.field_at], self.kind)
         return (*(origin.channel or (origin.number,)), self.kind)
 
     @property
