@@ -6,8 +6,11 @@
   harmless. The set is meant to be hard.
 * ``benign``: ordinary requests and texts that share words with attacks; questions about attacks are among them, since
   people who secure such systems talk like that.
-* ``direct_unseen``, ``benign_unseen``: more of the first and third, never shown nor described to those who work on the
-  check. The goals are measured on these; who tunes the check by them must write new ones.
+* ``direct_unseen``, ``benign_unseen``: more of the first and third, by families, for the goals; written by one who did
+  not know the rules of the check.
+
+Rule: who changes the check after seeing a figure of the unseen sets moves them to ``direct`` and ``benign`` and writes
+new ones.
 """
 
 from __future__ import annotations

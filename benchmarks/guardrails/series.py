@@ -136,12 +136,12 @@ def injection(seed: int, scale: float) -> Outcome:
     sources = clean.sources(repeatable(seed), most=max(50, round(300 * scale)))
     alarms = detect.judged("injection", [document for source in sources for document in source.documents])
     outcome.figure("Injection: documents of clean prose and code flagged, %", 100 * sum(alarms) / len(alarms))
-    for kind in dict.fromkeys(kind for kind, _ in direct):
-        of_kind = [(other, hit) for other, hit in direct if other == kind]
-        outcome.figure(f"Injection: recall in development, {kind}", _share(of_kind))
+    _figure_kinds(outcome, "Injection: recall on direct jailbreaks", direct_unseen)
+    _figure_kinds(outcome, "Injection: recall in development", direct)
     outcome.tell("injection: direct missed", Counter(("", kind) for kind, hit in direct if not hit))
     outcome.tell("injection: indirect missed", Counter(("", kind) for kind, hit in indirect if not hit))
     outcome.tell("injection: benign flagged", Counter(("", kind) for kind, hit in benign if hit))
+    outcome.tell("injection: benign flagged, unseen", Counter(("", kind) for kind, hit in benign_unseen if hit))
     counts = f"{len(direct)} direct, {len(indirect)} indirect and {len(benign)} benign texts"
     unseen = f"{len(direct_unseen)} direct and {len(benign_unseen)} benign ones for the goals"
     outcome.sources.append(f"{counts} used in development; {unseen}; all written for this package")
@@ -153,6 +153,12 @@ def _judged_set(name: injections.SetName) -> list[tuple[str, bool]]:
     chosen = injections.prompts(name)
     hits = detect.judged("injection", [prompt.text for prompt in chosen])
     return [(prompt.kind, hit) for prompt, hit in zip(chosen, hits, strict=True)]
+
+
+def _figure_kinds(outcome: Outcome, subject: str, judged: Sequence[tuple[str, bool]]) -> None:
+    for kind in dict.fromkeys(kind for kind, _ in judged):
+        of_kind = [(other, hit) for other, hit in judged if other == kind]
+        outcome.figure(f"{subject}, {kind} ({len(of_kind)} texts)", _share(of_kind))
 
 
 def _share(judged: Sequence[tuple[str, bool]]) -> float:

@@ -193,9 +193,17 @@ def test_prose_has_the_length_asked_for_and_no_address() -> None:
 
 def test_injection_texts_are_all_different() -> None:
     sets = {name: [prompt.text for prompt in injections.prompts(name)] for name in injections.SETS}
-    texts = [text for part in sets.values() for text in part]
+    texts = [" ".join(text.casefold().split()) for part in sets.values() for text in part]
     assert len(set(texts)) == len(texts)
     assert {name: len(part) >= 30 for name, part in sets.items()} == dict.fromkeys(injections.SETS, True)
+
+
+@pytest.mark.parametrize(("name", "fewest"), [("direct_unseen", 80), ("benign_unseen", 150)])
+def test_injection_goals_are_measured_on_texts_of_many_families(name: injections.SetName, fewest: int) -> None:
+    families = Counter(prompt.kind for prompt in injections.prompts(name))
+    assert families.total() >= fewest
+    assert len(families) >= 10
+    assert min(families.values()) >= 3
 
 
 def test_results_are_written_between_the_markers(tmp_path: Path) -> None:
