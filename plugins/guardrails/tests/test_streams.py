@@ -17,7 +17,7 @@ from chatproxy_guardrails.chain import chain_for
 from chatproxy_guardrails.config import Policy
 from chatproxy_guardrails.judge_stages import BlockedError, Place
 from chatproxy_guardrails.watch import Watch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatproxy import Completed, RequestContext, Stream, hookimpl
@@ -55,6 +55,7 @@ async def through(bounds: list[Bound], pieces: list[str]) -> tuple[str, str]:
     ids="-".join,
 )
 @given(text=TEXTS, seed=st.integers(0, 2**32))
+@example(text="RETme@x.orgSECRETSECRET", seed=0)
 @settings(max_examples=60, deadline=None)
 def test_guarded_stream_equals_the_guarded_whole(actions: tuple[Any, ...], text: str, seed: int) -> None:
     bounds = bound_for(actions)

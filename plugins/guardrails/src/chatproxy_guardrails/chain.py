@@ -89,6 +89,8 @@ class UnmaskStage:
 
     async def feed(self, piece: str) -> str:
         """What may go out now."""
+        if len(piece) > LONG_TEXT:
+            return await asyncio.to_thread(self._stage.feed, piece)
         return self._stage.feed(piece)
 
     async def finish(self) -> str:
@@ -132,7 +134,7 @@ class Chain:
         for number, stage in enumerate(self._stages[first:], first):
             try:
                 if last:
-                    piece = (await stage.feed(piece) if piece else "") + await stage.finish()
+                    piece = await _whole(stage, piece)
                 elif piece:
                     piece = await stage.feed(piece)
             except BlockedError as blocked:
@@ -147,6 +149,16 @@ class Chain:
         except BlockedError as earlier:
             blocked.bound = earlier.bound
             return earlier.released
+
+
+async def _whole(stage: Stage, rest: str) -> str:
+    """The end of a text through one stage; raises `BlockedError` with all that may still go out."""
+    fed = await stage.feed(rest) if rest else ""
+    try:
+        return fed + await stage.finish()
+    except BlockedError as blocked:
+        blocked.released = fed + blocked.released
+        raise
 
 
 def chain_for(bounds: Sequence[Bound], place: Place, vault: Vault, *, unmasks: bool = False) -> Chain:
