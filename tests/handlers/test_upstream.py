@@ -312,3 +312,12 @@ async def test_accept_says_what_is_wanted(stream: bool, accept: str) -> None:
     async with make_app() as app:
         await app.chat("hi", stream=stream)
         assert app.upstream.requests[0].headers["accept"] == accept
+
+
+@pytest.mark.parametrize("is_streamed", [True, False], ids=["json-for-a-stream", "stream-for-json"])
+async def test_answer_of_the_wrong_kind_is_not_quoted(is_streamed: bool) -> None:
+    upstream = ScriptedUpstream(reply("what the model said") if is_streamed else stream_reply(["what the model said"]))
+    async with make_app(upstream=upstream) as gateway:
+        answer = await gateway.chat("Hi", stream=is_streamed)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_invalid_response")
+    assert "model said" not in answer.text

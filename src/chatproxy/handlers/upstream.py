@@ -33,6 +33,7 @@ _BETA_HEADER = b"anthropic-beta"
 _VERSION_HEADER = b"anthropic-version"
 _VERSION = b"2023-06-01"
 """Of the messages API, for a client that names none. Source: Anthropic API reference, "Versions"."""
+_ANSWERS = (b"{", b"[", b'"', b"data:", b"event:", b":")  # how JSON and event streams begin
 _EXCERPT = 200
 
 
@@ -197,9 +198,8 @@ class UpstreamHandler:
         try:
             lens = ChatResponse.of(body, layout)
         except InvalidRequest as exc:
-            excerpt = self._redactor.excerpt(body)
             raise UpstreamError(
-                f"The upstream's answer is not a JSON object: {excerpt}", code="upstream_invalid_json"
+                f"The upstream's answer is not a JSON object{self._quoted(body)}", code="upstream_invalid_json"
             ) from exc
         return Completed(lens, status=response.status_code, headers=passed_on(response.header_pairs))
 
@@ -208,11 +208,14 @@ class UpstreamHandler:
         if wanted in found or (not found and wanted == "json"):
             return
         body = await self._read(response, decoder, patience, excerpt_only=True)
-        excerpt = self._redactor.excerpt(body)
         raise UpstreamError(
-            f"The upstream answered with content type {found[:80]!r}, wanted {wanted!r}: {excerpt}",
+            f"The upstream answered with content type {found[:80]!r}, wanted {wanted!r}{self._quoted(body)}",
             code="upstream_invalid_response",
         )
+
+    def _quoted(self, body: bytes) -> str:
+        """The beginning of a page that is no answer; not of what a model may have written, which no guard has seen."""
+        return "." if body.lstrip().startswith(_ANSWERS) else f": {self._redactor.excerpt(body)}"
 
     async def refused(self, response: Any, patience: Patience) -> UpstreamStatus:
         """The error that passes on an upstream's own error answer."""
