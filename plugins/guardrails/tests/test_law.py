@@ -51,6 +51,10 @@ RULES = (
     Rule(kind="atomic", pattern=r"(?>xy|xyz)w{1,2}+q?"),
     Rule(kind="ligature", pattern=r"fi[a-c]{1,2}|kg|(?<=k)g|[aw]f(?=i)"),
     Rule(kind="account", pattern=r"[A-Za-z](?<!\w[A-Za-z])[A-Za-z][0-9]{2}(?: ?[0-9a-z]{4}){2}(?![0-9a-z])"),
+    Rule(kind="long", pattern=r"(?<![A-Za-z0-9-])[0-9a-f]{16}-us[0-9]{1,2}(?![A-Za-z0-9-])"),
+    Rule(kind="longer", pattern=r"\b[0-9a-f-]{20,22}(?:us)?[.:]?\b"),
+    Rule(kind="lines", pattern=r"(?<!\w)[0-9a-f]{12}\n[0-9a-f]{8}(?!\w)"),
+    Rule(kind="dotted", pattern=r"MT[0-9a-f]{6}\.[0-9a-f]{8}(?![0-9a-f])", keywords=("MT",)),
     Rule(kind="cyrillic", pattern=r"секрет\w{0,3}", keywords=("секрет",), ignore_case=True),
 )
 FRAGMENTS = (
@@ -73,6 +77,19 @@ FRAGMENTS = (
         "-",
     ),
     *("-----BEGIN-----", "-----BEGIN", "-----END-----", "-----", "end", "ends", "bend", "<a>", "</a>", "x", "xy", "zw"),
+    *(
+        "0123456789abcdef",
+        "0123456789abcdef-us1",
+        "-us",
+        "MT012345",
+        "MT",
+        ".6789abcd",
+        "0123456789ab\ncdef0123",
+        "…",
+        "½",
+        "“",
+        "\u00a0",
+    ),
     *("PASS-WORD-12", "PASS-", "WORD-", "ab@", "abcz"),
     *("foo", "foobar", "\n", " ", ". ", "q", "w", "\u200b", "\ufeff", "e\u0301", "ﬁ", "㎏", "ａ", "１２", "٣٤", "а"),
     *("ѕк", "ѕ", "секрет", "секреты", "é", "😀", "\\", "\\u", "\\n", "fi", "ab", "@", "_", "ß", "İ", "ſk-"),
@@ -224,6 +241,18 @@ def test_matches_of_one_rule_do_not_overlap(rule: Rule) -> None:
     stage = TextStage(Matcher([rule]), lambda _, value: f"<{len(value)}>")
     made = "".join(map(stage.feed, text)) + stage.finish()
     assert made == regex.sub(rule.pattern, lambda match: f"<{len(match[0])}>", text)
+
+
+@pytest.mark.parametrize("before", ["", "see ", "a,b\n17,ops,", "“x” ", "… "])
+@pytest.mark.parametrize("value", ["0123456789abcdef-us10", "MT012345.6789abcd", "секреты", "0123456789ab\ncdef0123"])
+def test_a_value_inside_a_long_word_is_found_at_every_cutting(before: str, value: str) -> None:
+    text = f"{before}{value},true\n18,more of it"
+    whole = outcome(TextStage(matcher(RULES), mark), [text])
+    assert value not in whole[0]
+    for first in range(len(text)):
+        for second in range(first, len(text), 5):
+            pieces = [text[:first], text[first:second], text[second:]]
+            assert outcome(TextStage(matcher(RULES), mark), pieces) == whole, pieces
 
 
 def test_what_was_released_long_ago_is_still_looked_back_at() -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import regex
 from chatproxy_guardrails.checks.base import CheckFailedError, Rule
+from chatproxy_guardrails.checks.secrets import Secrets, SecretsOptions
 from chatproxy_guardrails.matching import Matcher, Stopped, TextStage, vet
+from chatproxy_guardrails.matching.vetting import probe
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,76 @@ def test_rules_that_do_not_fit_their_pattern_are_refused(rule: Rule, message: st
 def test_a_rule_with_keywords_is_probed_behind_them() -> None:
     with pytest.raises(ValueError, match="avoid quantifiers inside quantifiers"):
         vet(Rule(kind="k", pattern="key(?:a{1,20}){1,20}b", keywords=("key",)))
+
+
+def test_a_rule_for_keys_is_probed_with_lines_of_base64_behind_its_header() -> None:
+    pattern = r"-----BEGIN OWN KEY-----\n(?:(?:[A-Za-z0-9+/=]{1,76}){1,4}\s{0,2}){1,30}-----END"
+    with pytest.raises(ValueError, match="avoid quantifiers inside quantifiers"):
+        vet(Rule(kind="k", pattern=pattern, keywords=("-----BEGIN",)))
+
+
+def test_the_tables_of_secrets_which_are_not_probed_at_every_start_pass_the_probes() -> None:
+    rules = Secrets(SecretsOptions(encoded=False)).rules
+    for rule in rules:
+        probe(rule)
+    assert len(rules) > 300
+
+
+def test_patterns_are_complete_where_the_parser_stops() -> None:
+    with pytest.raises(ValueError, match="rule 'k': unbalanced parenthesis"):
+        vet(Rule(kind="k", pattern="ab)c", keywords=("ab",)))
+    with pytest.raises(ValueError, match=r"rule 'k': .*group"):
+        vet(Rule(kind="k", pattern=r"ab(?P=other)", keywords=("ab",)))
+
+
+def nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for inner in (*getattr(node, "items", ()), *getattr(node, "branches", ()), getattr(node, "subpattern", None)):
+        if hasattr(inner, "max_width"):
+            yield from nodes(inner)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "attributes"),
+    [
+        pytest.param("abc", "Sequence", ("items",), id="sequence"),
+        pytest.param("a|bc", "Branch", ("branches",), id="branch"),
+        pytest.param("a{1,2}", "GreedyRepeat", ("subpattern", "min_count", "max_count"), id="greedy"),
+        pytest.param("a{1,2}?", "LazyRepeat", ("subpattern", "min_count", "max_count"), id="lazy"),
+        pytest.param("a{1,2}+", "PossessiveRepeat", ("subpattern", "min_count", "max_count"), id="possessive"),
+        pytest.param("(a)", "Group", ("subpattern", "group"), id="group"),
+        pytest.param("(?>a)", "Atomic", ("subpattern",), id="atomic"),
+        pytest.param(r"(a)\1", "RefGroup", ("group",), id="reference"),
+        pytest.param("(?<=a)b", "LookAround", ("subpattern", "behind", "positive"), id="lookaround"),
+        pytest.param("(a)?(?(1)b|c)", "Conditional", ("yes_item", "no_item"), id="condition"),
+        pytest.param(
+            "(?(?=a)b|c)", "LookAroundConditional", ("subpattern", "yes_item", "behind"), id="lookaround asked"
+        ),
+        pytest.param("a", "Character", ("value", "matches", "positive", "case_flags"), id="character"),
+        pytest.param("[a-c]", "Range", ("lower", "upper", "matches", "positive", "case_flags"), id="range"),
+        pytest.param("[ab.]", "SetUnion", ("items", "matches", "positive", "case_flags"), id="set"),
+        pytest.param(r"\w", "Property", ("matches", "positive"), id="property"),
+        pytest.param("(?:ab){e<=1}", "Fuzzy", ("subpattern",), id="fuzzy"),
+        pytest.param(r"(a)(?1)", "CallGroup", (), id="call"),
+        pytest.param(r"ab$", "EndOfStringLine", (), id="end of line"),
+        pytest.param(r"\Gab", "SearchAnchor", (), id="search anchor"),
+        pytest.param(r"a\Kb", "Keep", (), id="keep"),
+        pytest.param(r"\X", "Grapheme", (), id="grapheme"),
+    ],
+)
+def test_the_parser_of_the_regex_package_is_the_one_that_syntax_reads(
+    pattern: str, name: str, attributes: tuple[str, ...]
+) -> None:
+    core = importlib.import_module("regex._regex_core")
+    version = importlib.import_module("importlib.metadata").version("regex")
+    advice = f"regex {version} parses {pattern!r} otherwise; adapt matching/syntax.py, or require an older regex"
+    source = core.Source(pattern)
+    info = core.Info(regex.VERSION0, source.char_type, {})
+    info.guess_encoding = core.UNICODE
+    found = [node for node in nodes(core._parse_pattern(source, info)) if type(node).__name__ == name]
+    assert found, f"{advice}: there is no {name}"
+    missing = [attribute for attribute in attributes if not hasattr(found[0], attribute)]
+    assert not missing, f"{advice}: {name} has no {missing}"
 
 
 def test_a_matcher_names_the_rule_that_cannot_be() -> None:

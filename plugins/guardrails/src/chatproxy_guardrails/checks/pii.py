@@ -23,6 +23,7 @@ import regex
 
 from chatproxy_guardrails.checks.base import CheckType, Rule
 from chatproxy_guardrails.checks.pii_rules import card, crypto, email, iban, network, phone, ssn
+from chatproxy_guardrails.matching.decoding import encoded_rules
 
 DEFAULT_ENTITIES = ("email", "iban", "card", "us_ssn", "ip", "phone", "crypto_wallet")
 PRESIDIO = regex.compile("[^a-z]*[A-Z][^a-z]*")
@@ -41,6 +42,8 @@ class PiiOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         allow_patterns: the same as regular expressions of the whole value.
         regions: ISO 3166-1 codes of the countries whose national telephone numbers count.
         min_score: how sure presidio's recognisers must be; a checksum that holds is 1.
+        encoded: also find runs of base64, hexadecimal digits and percent codes that hold any of these, as kind
+            ``encoded_value``.
     """
 
     entities: tuple[str, ...] = DEFAULT_ENTITIES
@@ -49,6 +52,7 @@ class PiiOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     allow_patterns: tuple[str, ...] = ()
     regions: tuple[str, ...] = ("US", "GB", "DE", "FR", "IN", "AU")
     min_score: Score = 0.4
+    encoded: bool = True
 
 
 RulesOf = Callable[[PiiOptions], Sequence[Rule]]
@@ -148,7 +152,8 @@ class PiiCheck:
         rules, allowed = rules_of(options), allowed_values(options)
         if not rules:
             raise ValueError("entities: nothing is left to look for")
-        self.rules: Sequence[Rule] = [with_allowed(rule, allowed) for rule in rules] if allowed else rules
+        plain = [with_allowed(rule, allowed) for rule in rules] if allowed else rules
+        self.rules: Sequence[Rule] = [*plain, *encoded_rules(plain)] if options.encoded else plain
 
 
 CHECK = CheckType(

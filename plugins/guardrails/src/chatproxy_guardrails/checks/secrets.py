@@ -19,6 +19,8 @@ from chatproxy_guardrails.checks.base import CheckType, Rule
 from chatproxy_guardrails.checks.secret_rules import PROVIDER_RULES
 from chatproxy_guardrails.checks.secret_rules.checksums import CHECKSUMS
 from chatproxy_guardrails.checks.secret_rules.generic import generic_rules
+from chatproxy_guardrails.matching.decoding import encoded_rules
+from chatproxy_guardrails.matching.vetting import skip_probes
 
 Accept = Callable[[Any], bool]
 
@@ -36,6 +38,8 @@ class SecretsOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
         min_entropy: of such a value, in bits per character.
         verify_checksums: leave out tokens whose checksum is wrong (GitHub, npm, Grafana). Off, because a mistyped token
             is still near enough to a secret, and providers change their checksums.
+        encoded: also find runs of base64, hexadecimal digits and percent codes that hold any of these, as kind
+            ``encoded_value``.
     """
 
     kinds: tuple[str, ...] = ("*",)
@@ -46,6 +50,7 @@ class SecretsOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     min_length: Annotated[int, msgspec.Meta(ge=8, le=128)] = 12
     min_entropy: Annotated[float, msgspec.Meta(ge=0, le=6)] = 2.8
     verify_checksums: bool = False
+    encoded: bool = True
 
 
 class Secrets:
@@ -59,13 +64,15 @@ class Secrets:
 
     def __init__(self, options: SecretsOptions) -> None:
         allowed = _allowed(options)
-        self.rules = tuple(
+        plain = [
             msgspec.structs.replace(rule, accept=_accept(rule, options, allowed))
             for rule in table(options)
             if _is_wanted(rule.kind, options)
-        )
-        if not self.rules:
+        ]
+        if not plain:
             raise ValueError("kinds: no kind of secret is left to find")
+        skip_probes(plain)
+        self.rules = (*plain, *encoded_rules(plain)) if options.encoded else tuple(plain)
 
 
 def table(options: SecretsOptions) -> tuple[Rule, ...]:

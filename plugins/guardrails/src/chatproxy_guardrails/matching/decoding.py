@@ -64,5 +64,10 @@ def decoded(run: str) -> bytes:
 def printable(data: bytes) -> str:
     """The text in UTF-8, or none where too little of it could be read by a person."""
     text = data.decode("utf-8", "replace")
-    readable = sum(char.isprintable() or char in "\t\r\n" for char in text) - text.count("\ufffd")
-    return text if text and readable >= _MIN_PRINTABLE * len(text) else ""
+    unreadable = text.count("\ufffd")
+    allowed = (1 - _MIN_PRINTABLE) * len(text)
+    if unreadable > allowed:
+        return ""
+    if not text.isprintable():
+        unreadable += sum(not (char.isprintable() or char in "\t\r\n") for char in text)
+    return text if unreadable <= allowed else ""

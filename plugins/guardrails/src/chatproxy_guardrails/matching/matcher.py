@@ -9,43 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import ahocorasick
 
-from chatproxy_guardrails.checks.base import CheckFailedError, Finding, Rule
+from chatproxy_guardrails.checks.base import Finding, Rule
+from chatproxy_guardrails.matching.compiled import CompiledRule, Layout, Raw
 from chatproxy_guardrails.matching.table import HOMOGLYPHS, lowered
-from chatproxy_guardrails.matching.vetting import compiled, vet
 
-LONG_TEXT = 2_000
-"""Characters; from there on every pattern runs with its time limit, below it only those with nested quantifiers: the
-limit costs 2 µs a call."""
-_SHORT_TEXT = 32
 _MIN_CONTEXT = 64
-_NEVER = "(?!)"
-"""Behind a pattern, it leaves no match but the partial ones: those of which every way on needs more text was tried.
-``search`` alone prefers a match further right to a partial one."""
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 _SCRIPT = re.compile(r"\\[pP]\{")
-
-
-class Raw(NamedTuple):
-    """A match, in characters of the view.
-
-    Attributes:
-        number: of the rule, in the order of the list.
-        start: of the whole match.
-        end: behind it.
-        low: of what is taken out; -1 where the rule did not accept the match.
-        high: behind it.
-    """
-
-    number: int
-    start: int
-    end: int
-    low: int
-    high: int
 
 
 class Progress:
@@ -62,7 +37,7 @@ class Progress:
         self.cursors = [0] * count
         self.keys_from = 0
         self.ends: dict[int, int] = {}
-        self.blocker: tuple[_Compiled, int] | None = None
+        self.blocker: tuple[CompiledRule, int] | None = None
 
     def drop(self, count: int) -> None:
         """The view's first characters are gone."""
@@ -74,134 +49,19 @@ class Progress:
             self.blocker = (self.blocker[0], self.blocker[1] - count)
 
 
-class _Compiled:
-    """One rule, compiled."""
-
-    __slots__ = (
-        "_is_timed",
-        "_match",
-        "_open_at",
-        "_open_from",
-        "_search",
-        "_shape",
-        "_timeout_s",
-        "lookbehind",
-        "number",
-        "rule",
-    )
-
-    def __init__(self, number: int, rule: Rule, timeout_s: float) -> None:
-        shape = vet(rule)
-        pattern = compiled(rule)
-        self.number = number
-        self.rule = rule
-        self.lookbehind = shape.lookbehind
-        self._shape = shape
-        self._is_timed = shape.is_nested
-        self._timeout_s = timeout_s
-        self._search = pattern.search
-        self._match = pattern.match
-        unfinished = compiled(rule, suffix=_NEVER)
-        self._open_at = unfinished.match
-        self._open_from = unfinished.search
-
-    def _run(self, call: Any, text: str, start: int, *, partial: bool) -> Any:
-        if not self._is_timed and len(text) - start < LONG_TEXT:
-            return call(text, start, partial=partial)
-        try:
-            return call(text, start, partial=partial, timeout=self._timeout_s)
-        except TimeoutError as exc:
-            raise CheckFailedError(f"rule {self.rule.kind!r} took over {self._timeout_s} s on a text") from exc
-
-    def is_open(self, text: str, start: int) -> bool:
-        """Whether a match from there could come or go once there is more text, or reaches to the text's end."""
-        if self._run(self._open_at, text, start, partial=True) is not None:
-            return True
-        match = self._run(self._match, text, start, partial=False)
-        return match is not None and bool(match.end() == len(text))
-
-    def follow(self, text: str, start: int, raws: list[Raw], *, is_last: bool) -> int:
-        """Note every certain match from ``start`` on; gives the first open position, or the text's length."""
-        if is_last:
-            return self._sweep(text, start, len(text), raws)
-        far = self._far(text, start)
-        if start < far:
-            start = self._sweep(text, start, far, raws)
-        first = -1
-        while True:
-            if first < start:
-                first = self._first_open(text, start)
-            if first == start:
-                return start
-            match = self._run(self._search, text, start, partial=False)
-            if match is None or match.start() >= first:
-                return first
-            if match.end() == len(text):  # what asks for the text's end may be wrong about it
-                return int(match.start())
-            raws.append(self._raw(match))
-            start = match.end()
-
-    def _first_open(self, text: str, start: int) -> int:
-        match = self._run(self._open_from, text, start, partial=True)
-        return len(text) if match is None else int(match.start())
-
-    def _far(self, text: str, start: int) -> int:
-        """A position in front of which none is open: too far from the end, or with a blank behind that no match has."""
-        far = len(text) - self._shape.length
-        if len(text) - start > _SHORT_TEXT:
-            far = max([far, *(text.rfind(char, start) + 1 for char in self._shape.breaks)])
-        return far
-
-    def _sweep(self, text: str, start: int, far: int, raws: list[Raw]) -> int:
-        """Note the matches that begin before ``far``, where the end is too far away for any to be open."""
-        for match in self._candidates(text, start):
-            if match.start() >= far:
-                break
-            raws.append(self._raw(match))
-            start = match.end()
-        return max(start, far)
-
-    def _candidates(self, text: str, start: int) -> Iterator[Any]:
-        gate, offset = self._shape.gate, self._shape.gate_offset
-        if gate is None:
-            while (match := self._run(self._search, text, start, partial=False)) is not None:
-                yield match
-                start = match.end()
-            return
-        for place in gate.finditer(text, start):
-            if place.start() - offset >= start:
-                match = self._run(self._match, text, place.start() - offset, partial=False)
-                if match is not None:
-                    yield match
-                    start = match.end()
-
-    def at(self, text: str, start: int, *, is_last: bool) -> Raw | bool:
-        """The certain match that begins there; otherwise whether the position is open."""
-        if not is_last and start + self._shape.length >= len(text) and self.is_open(text, start):
-            return True
-        match = self._run(self._match, text, start, partial=False)
-        return match is not None and self._raw(match)
-
-    def _raw(self, match: Any) -> Raw:
-        low, high = match.span(self.rule.group)
-        if low == high or not (self.rule.accept is None or self.rule.accept(match)):
-            low = high = -1
-        return Raw(self.number, match.start(), match.end(), low, high)
-
-
 class RuleSet:
     """Rules that look at the same view of a text."""
 
-    def __init__(self, rules: Sequence[_Compiled]) -> None:
+    def __init__(self, rules: Sequence[CompiledRule]) -> None:
         self._unkeyed = [rule for rule in rules if not rule.rule.keywords]
         self._automaton: Any = None
         self._heads: frozenset[str] = frozenset()
         self._head_lengths: dict[str, tuple[int, ...]] = {}
         self._index([rule for rule in rules if rule.rule.keywords])
 
-    def _index(self, rules: Sequence[_Compiled]) -> None:
+    def _index(self, rules: Sequence[CompiledRule]) -> None:
         """Build the automaton over keywords, and the table of their beginnings."""
-        by_keyword: dict[str, list[_Compiled]] = defaultdict(list)
+        by_keyword: dict[str, list[CompiledRule]] = defaultdict(list)
         for rule in rules:
             for keyword in {lowered(keyword) for keyword in rule.rule.keywords}:
                 by_keyword[keyword].append(rule)
@@ -209,7 +69,8 @@ class RuleSet:
             return
         self._automaton = ahocorasick.Automaton()
         for keyword, keyed in by_keyword.items():
-            self._automaton.add_word(keyword, (len(keyword) - 1, tuple(keyed)))
+            solid = min(rule.solid for rule in keyed)
+            self._automaton.add_word(keyword, (len(keyword) - 1, solid, tuple(keyed)))
         self._automaton.make_automaton()
         self._heads = frozenset(keyword[:end] for keyword in by_keyword for end in range(1, len(keyword)))
         lengths: dict[str, set[int]] = defaultdict(set)
@@ -225,14 +86,16 @@ class RuleSet:
         """Note certain matches in ``progress``; gives the first open position, or the text's length."""
         cursors = progress.cursors
         first = len(text)
+        layout = Layout(text)
         for number, rule in enumerate(self._unkeyed):
-            cursors[number] = cursor = rule.follow(text, cursors[number], progress.raws, is_last=is_last)
+            cursors[number] = cursor = rule.follow(layout, cursors[number], progress.raws, is_last=is_last)
             first = min(first, cursor)
         if self._automaton is not None:
-            first = min(first, self._survey_keyed(text, progress, is_last=is_last))
+            first = min(first, self._survey_keyed(layout, progress, is_last=is_last))
         return first
 
-    def _survey_keyed(self, text: str, progress: Progress, *, is_last: bool) -> int:
+    def _survey_keyed(self, layout: Layout, progress: Progress, *, is_last: bool) -> int:
+        text = layout.text
         if progress.blocker is not None and not is_last:
             rule, start = progress.blocker
             if rule.is_open(text, start):
@@ -243,7 +106,7 @@ class RuleSet:
         for start, rules in self._hits(low, progress.keys_from):
             if start >= first:  # a longer keyword may still turn out to begin before it
                 break
-            blocker = self._try(text, start, rules, progress, is_last=is_last)
+            blocker = self._try(layout, start, rules, progress, is_last=is_last)
             if blocker is not None:
                 progress.blocker = (blocker, start)
                 first = start
@@ -251,25 +114,31 @@ class RuleSet:
         progress.keys_from = first
         return first
 
-    def _hits(self, low: str, offset: int) -> list[tuple[int, list[_Compiled]]]:
-        """Where keywords begin, with the rules that want them there, in the order of the text."""
-        hits: dict[int, dict[int, _Compiled]] = {}
-        for last, (length, rules) in self._automaton.iter(low):
-            wanting = hits.setdefault(last - length + offset, {})
+    def _hits(self, low: str, offset: int) -> list[tuple[int, list[CompiledRule]]]:
+        """Where keywords begin, with the rules that want them there, in the order of the text.
+
+        Where a blank follows too soon for any of these rules, there is no hit.
+        """
+        hits: dict[int, dict[int, CompiledRule]] = {}
+        for last, (length, solid, rules) in self._automaton.iter(low):
+            start = last - length
+            if solid and low.find(" ", start, start + solid) >= 0:
+                continue
+            wanting = hits.setdefault(start + offset, {})
             for rule in rules:
                 wanting[rule.number] = rule
         return [(start, list(hits[start].values())) for start in sorted(hits)]
 
     @staticmethod
     def _try(
-        text: str, start: int, rules: Iterable[_Compiled], progress: Progress, *, is_last: bool
-    ) -> _Compiled | None:
+        layout: Layout, start: int, rules: Iterable[CompiledRule], progress: Progress, *, is_last: bool
+    ) -> CompiledRule | None:
         """Try rules at one position; gives the first one that is open there, and then notes nothing."""
         raws: list[Raw] = []
         for rule in rules:
             if start < progress.ends.get(rule.number, 0):
                 continue
-            found = rule.at(text, start, is_last=is_last)
+            found = rule.at(layout, start, is_last=is_last)
             if found is True:
                 return rule
             if isinstance(found, Raw):
@@ -302,10 +171,10 @@ class Matcher:
 
     def __init__(self, rules: Sequence[Rule], *, timeout_s: float = 2.0) -> None:
         self.rules = tuple(rules)
-        known: list[_Compiled] = []
+        known: list[CompiledRule] = []
         for number, rule in enumerate(self.rules):
             try:
-                known.append(_Compiled(number, rule, timeout_s))
+                known.append(CompiledRule(number, rule, timeout_s))
             except ValueError as exc:
                 raise ValueError(f"rule number {number}: {exc}") from exc
         self.context = max([_MIN_CONTEXT, *(rule.lookbehind for rule in known)]) + 1

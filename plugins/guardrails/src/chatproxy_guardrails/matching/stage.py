@@ -7,8 +7,9 @@ the whole would.
 
 from __future__ import annotations
 
+from chatproxy_guardrails.matching.compiled import Raw
 from chatproxy_guardrails.matching.findings import Found, Rewrite, resolved, rewritten, whole_values
-from chatproxy_guardrails.matching.matcher import Matcher, Raw
+from chatproxy_guardrails.matching.matcher import Matcher
 from chatproxy_guardrails.matching.view import View
 
 _DROP_CHARS = 1_024

@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import regex
+
 _core: Any = importlib.import_module("regex._regex_core")
 
 
@@ -21,6 +23,10 @@ _parse: Callable[..., Any] = _private("parse_pattern")
 _FlagsForAll: type[Exception] = _private("UnscopedFlagSet")
 UNLIMITED = 1 << 30
 _MAX_LEADS = 8
+_MAX_STEMS = 4
+_LONG_REPEAT = 8
+_SAMPLES = 'aA0-_ .,:=/+@"\n'
+_QUANTIFIERS = frozenset({"GreedyRepeat", "LazyRepeat", "PossessiveRepeat"})
 _ASCII = "".join(map(chr, range(128)))
 _REFUSED = {
     "CallGroup": "recursion",
@@ -67,8 +73,7 @@ class Tree:
         behind: characters in front of a match that it looks at.
         ahead: characters behind a match, or a part of one, that it looks at.
         is_nested: a quantifier stands inside another, and neither has a fixed count.
-        characters: some that it matches, for probes.
-        leads: what its matches begin with, as far as it is a fixed row of single characters.
+        groups: names and numbers of its groups.
         breaks: which of blank and line end no match holds.
 
     Raises:
@@ -79,7 +84,7 @@ class Tree:
         self.behind = 0
         self.ahead = 0
         self.is_nested = False
-        self.characters: list[str] = []
+        self._characters: list[str] = []
         self.breaks = " \n"
         self._groups: dict[str, Width] = {}
         self._depth = 0
@@ -96,13 +101,26 @@ class Tree:
             "Conditional": self._condition,
             "LookAroundConditional": self._condition,
         }
-        root, info = _parsed(pattern, flags)
+        self._root, info = _parsed(pattern, flags)
         if info.flags & (_core.FULLCASE | _core.REVERSE | _core.POSIX | _core.LOCALE | _core.WORD):
             raise ValueError("the flags f, r, p, L and w are not possible")
+        self.groups: set[int | str] = {*range(info.group_count + 1), *info.group_index}
         self._names = {str(number): name for name, number in info.group_index.items()}
-        self.width = self._width(root)
-        self.leads: list[CharSet] = []
-        self._lead(root)
+        self.width = self._width(self._root)
+        self._leads: list[CharSet] = []
+        self._stems: list[str] = []
+
+    @property
+    def leads(self) -> list[CharSet]:
+        """What its matches begin with, as far as it is a fixed row of single characters."""
+        if not self._leads:
+            self._lead(self._root)
+        return self._leads
+
+    def samples(self) -> tuple[list[str], list[str], str]:
+        """For probes: characters that it matches, texts that it matches up to a long repetition, a short match."""
+        match = self._sample(self._root, "")
+        return list(dict.fromkeys(self._characters)), list(dict.fromkeys(self._stems))[:_MAX_STEMS], match
 
     def _width(self, node: Any) -> Width:
         name = type(node).__name__
@@ -111,20 +129,12 @@ class Tree:
         measure = self._measures.get(name)
         if measure is not None:
             return measure(node)
-        self._collect(node)
         width = min(int(node.max_width()), UNLIMITED)
         if width and not hasattr(node, "matches"):
             self.breaks = ""
         elif width:
             self.breaks = "".join(char for char in self.breaks if not node.matches(ord(char)))
         return Width(width, width)
-
-    def _collect(self, node: Any) -> None:
-        for value in (getattr(node, "lower", None), getattr(node, "value", None)):
-            if isinstance(value, int) and value < 0x110000 and type(node).__name__ != "Property":
-                self.characters.append(chr(value))
-        for item in getattr(node, "items", ())[:4]:
-            self._collect(item)
 
     def _sequence(self, node: Any) -> Width:
         widths = [self._width(item) for item in node.items]
@@ -175,14 +185,50 @@ class Tree:
             return all(self._lead(item) for item in node.items)
         if name in {"Group", "Atomic"}:
             return self._lead(node.subpattern)
-        if name in {"GreedyRepeat", "LazyRepeat", "PossessiveRepeat"}:
+        if name in _QUANTIFIERS:
             return all(self._lead(node.subpattern) for _ in range(node.min_count)) and node.min_count == node.max_count
         if name == "LookAround" or (hasattr(node, "max_width") and node.max_width() == 0):
             return True
-        if len(self.leads) == _MAX_LEADS or not (hasattr(node, "matches") and node.max_width() == 1):
+        if len(self._leads) == _MAX_LEADS or not (hasattr(node, "matches") and node.max_width() == 1):
             return False
-        self.leads.append(_char_set(node))
+        self._leads.append(_char_set(node))
         return True
+
+    def _sample(self, node: Any, before: str) -> str:
+        """The text with a short match of the node behind it; notes where long repetitions begin."""
+        name = type(node).__name__
+        if name == "Sequence":
+            for item in node.items:
+                before = self._sample(item, before)
+            return before
+        if name == "Branch":
+            first, *_ = [self._sample(branch, before) for branch in node.branches]
+            return first
+        if name in {"Group", "Atomic"}:
+            return self._sample(node.subpattern, before)
+        if name in _QUANTIFIERS:
+            return self._sample_repeat(node, before)
+        self._collect(node)
+        return before + _character(node) if hasattr(node, "matches") and node.max_width() == 1 else before
+
+    def _collect(self, node: Any) -> None:
+        for value in (getattr(node, "lower", None), getattr(node, "value", None)):
+            if isinstance(value, int) and value < 0x110000 and type(node).__name__ != "Property":
+                self._characters.append(chr(value))
+        for item in getattr(node, "items", ())[:4]:
+            self._collect(item)
+
+    def _sample_repeat(self, node: Any, before: str) -> str:
+        if node.max_count is None or node.max_count - node.min_count >= _LONG_REPEAT:
+            self._stems.append(before)
+        once = self._sample(node.subpattern, before)
+        return before + once[len(before) :] * int(node.min_count)
+
+
+def _character(node: Any) -> str:
+    own = getattr(node, "value", None)
+    codes = [own] if isinstance(own, int) and own < 0x110000 else []
+    return next((chr(code) for code in [*codes, *map(ord, _SAMPLES + _ASCII)] if node.matches(code)), "")
 
 
 def _either(widths: list[Width]) -> Width:
@@ -206,13 +252,22 @@ def _is_ascii(node: Any) -> bool:
 
 
 def _parsed(pattern: str, flags: int) -> tuple[Any, Any]:
-    """The tree and what goes with it; once more where the pattern itself sets flags for the whole of it."""
+    """The tree and what goes with it; once more where the pattern itself sets flags for the whole of it.
+
+    Raises:
+        regex.error: it is no pattern.
+    """
     while True:
         source = _core.Source(pattern)
         info = _core.Info(flags, source.char_type, {})
         info.guess_encoding = _core.UNICODE
         source.ignore_space = bool(info.flags & _core.VERBOSE)
         try:
-            return _parse(source, info), info
+            tree = _parse(source, info)
         except _FlagsForAll:
             flags = info.global_flags
+            continue
+        if not source.at_end():
+            raise regex.error("unbalanced parenthesis", pattern, source.pos)
+        tree.fix_groups(pattern, False, False)
+        return tree, info

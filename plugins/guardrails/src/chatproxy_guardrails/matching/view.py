@@ -1,18 +1,21 @@
 """Views: a text as checks see it, with the way back to the text as it was written.
 
 Rule: every character is mapped by itself, so that what is mapped never changes when more comes. Text that is ASCII and
-holds no escape is its own view.
+holds no escape is its own view; where each character is mapped to one, places are kept as they are.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
-from chatproxy_guardrails.matching.json_text import JsonScanner
-from chatproxy_guardrails.matching.table import NORMAL, fold
+from chatproxy_guardrails.matching.json_text import JsonScanner, Part
+from chatproxy_guardrails.matching.table import HOMOGLYPHS, NORMAL, fold
 
 _JSON_BEGINNINGS = frozenset('{["')
+_ASCII = frozenset(map(chr, range(128)))
+_FEW = 16
 
 
 class View:
@@ -26,13 +29,14 @@ class View:
         scanner: where the text's JSON strings are; None where it is no JSON.
     """
 
-    __slots__ = ("_ends", "_is_maybe_json", "_starts", "done", "folded", "plain", "scanner", "text")
+    __slots__ = ("_ends", "_is_maybe_json", "_is_own", "_starts", "done", "folded", "plain", "scanner", "text")
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.text = self.plain = self.folded = ""
         self.done = 0
         self.scanner: JsonScanner | None = None
         self._is_maybe_json = is_json
+        self._is_own = True
         self._starts: list[int] | None = None
         self._ends: list[int] = []
 
@@ -52,7 +56,7 @@ class View:
     def _is_own_view(self, piece: str) -> bool:
         """Whether the text, up to here its own view, still is with this piece."""
         return (
-            self._starts is None
+            self._is_own
             and piece.isascii()
             and self.done + len(piece) == len(self.text)
             and (self.scanner is None or ('"' not in piece and "\\" not in piece))
@@ -63,7 +67,7 @@ class View:
             if part.end - part.start == len(part.value):
                 self._extend(part.start, part.value)
             else:
-                self._add([part])
+                self._add(part)
                 self.done = part.end
 
     def _look_for_json(self) -> None:
@@ -72,38 +76,61 @@ class View:
             self._is_maybe_json = False
             if beginning in _JSON_BEGINNINGS:
                 self.scanner = JsonScanner()
+                self._is_own = True
                 self._starts = None
                 self.plain = self.folded = ""
                 self.done = 0
 
     def _extend(self, start: int, run: str) -> None:
         """Add characters that stand for themselves."""
-        end = start + len(run)
-        if run.isascii():
-            if self._starts is not None:
-                self._starts.extend(range(start, end))
-                self._ends.extend(range(start + 1, end + 1))
-            self._see(run)
+        self.done = start + len(run)
+        others = frozenset() if run.isascii() else frozenset(run) - _ASCII
+        self._is_own = self._is_own and not others
+        odd = [char for char in others if len(NORMAL[ord(char)]) != 1]
+        if odd:
+            self._keep_places()
+            self._place(start, run, re.compile(f"[{re.escape(''.join(odd))}]"))
         else:
-            self._add([(position, position + 1, char) for position, char in enumerate(run, start)])
-        self.done = end
+            self._place_alike(start, self.done)
+        self._see(_seen(run, others), is_foldable=_is_foldable(others))
 
-    def _add(self, parts: Iterable[tuple[int, int, str]]) -> None:
-        """Add parts of the text, each with what it is in the view before that is mapped."""
+    def _keep_places(self) -> None:
+        """From now on, note where each character of the view is from."""
         if self._starts is None:
             self._starts = list(range(len(self.plain)))
             self._ends = list(range(1, len(self.plain) + 1))
-        made: list[str] = []
-        for start, end, value in parts:
-            seen = value if value.isascii() else "".join(NORMAL[ord(char)] for char in value)
-            self._starts += [start] * len(seen)
-            self._ends += [end] * len(seen)
-            made.append(seen)
-        self._see("".join(made))
 
-    def _see(self, seen: str) -> None:
+    def _place(self, start: int, run: str, odd: re.Pattern[str]) -> None:
+        """Note the places of a run in which some characters are more than one in the view, or none."""
+        begin = start
+        for found in odd.finditer(run):
+            place = begin + found.start()
+            self._place_alike(start, place)
+            self._place_one(place, place + 1, len(NORMAL[ord(found[0])]))
+            start = place + 1
+        self._place_alike(start, begin + len(run))
+
+    def _place_alike(self, start: int, end: int) -> None:
+        if self._starts is not None:
+            self._starts.extend(range(start, end))
+            self._ends.extend(range(start + 1, end + 1))
+
+    def _place_one(self, start: int, end: int, count: int) -> None:
+        if self._starts is not None:
+            self._starts += [start] * count
+            self._ends += [end] * count
+
+    def _add(self, part: Part) -> None:
+        """Add a part of the text that stands for another, which is mapped in turn."""
+        self._is_own = False
+        self._keep_places()
+        seen = "".join(NORMAL[ord(char)] for char in part.value)
+        self._place_one(part.start, part.end, len(seen))
+        self._see(seen, is_foldable=True)
+
+    def _see(self, seen: str, *, is_foldable: bool) -> None:
         is_same = self.folded is self.plain
-        folded = seen if seen.isascii() else fold(seen)
+        folded = fold(seen) if is_foldable else seen
         self.plain += seen
         self.folded = self.plain if is_same and folded == seen else self.folded + folded
 
@@ -157,6 +184,20 @@ class View:
         if self.scanner is not None:
             self.scanner.drop(count)
         return count, position
+
+
+def _seen(run: str, others: AbstractSet[str]) -> str:
+    """The run mapped, of which ``others`` are not ASCII; to replace a few is faster than to look up every character."""
+    values = [(char, value) for char in others if (value := NORMAL[ord(char)]) != char]
+    if len(values) > _FEW or not all(value.isascii() for _, value in values):
+        return run.translate(NORMAL)
+    for char, value in values:
+        run = run.replace(char, value)
+    return run
+
+
+def _is_foldable(others: AbstractSet[str]) -> bool:
+    return any(ord(seen) in HOMOGLYPHS for char in others for seen in NORMAL[ord(char)])
 
 
 def normalise(text: str) -> str:
