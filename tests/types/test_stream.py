@@ -10,6 +10,7 @@ import pytest
 
 from chatproxy.errors import UpstreamError
 from chatproxy.types import Stream, StreamEvent, Usage
+from chatproxy.types.tally import decode_event
 
 DONE = b"data: [DONE]\n\n"
 CHUNK = (
@@ -282,3 +283,23 @@ def test_the_same_reasoning_in_two_fields_is_two_running_texts() -> None:
     channels = [text.channel for text in event.texts()]
     assert len(set(channels)) == 4
     assert {channel[0] for channel in channels} == {1}
+
+
+def test_half_an_emoji_is_read_and_leaves_as_it_came() -> None:
+    frame = rb'data: {"choices":[{"index":0,"delta":{"content":"so \ud83d"}}]}' + b"\n\n"
+    event = StreamEvent(frame)
+    assert [text.value for text in event.texts()] == ["so \ufffd"]
+    assert event.encode() == frame
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"\ude00y", "\ufffdy"),
+        (rb"\ud83d\ude00", "\U0001f600"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\\ud83d\ud83d", r"\ud83d" + "\ufffd"),
+    ],
+)
+def test_whole_characters_beside_half_ones_stay(written: bytes, read: str) -> None:
+    assert decode_event(b'{"a":"%b"}' % written) == {"a": read}

@@ -5,6 +5,7 @@ Rule: every event of every stream passes here, so a tally looks by a typed peek 
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -13,6 +14,8 @@ from chatproxy.errors import UpstreamError
 from chatproxy.types.usage import Usage
 
 _decode = msgspec.json.Decoder().decode
+_HALF = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
 class Tally(Protocol):
@@ -57,6 +60,21 @@ def stream_error(error: Any) -> UpstreamError:
     return UpstreamError(message[:1000], code=code[:100])
 
 
+def _decoded(data: bytes) -> Any:
+    """JSON, also where an emoji was cut between two events: half of it is read as U+FFFD."""
+    try:
+        return _decode(data)
+    except msgspec.DecodeError:
+        mended = _ESCAPE.sub(_without_halves, data)
+        if mended == data:
+            raise
+        return _decode(mended)
+
+
+def _without_halves(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0]
+
+
 def decode_event(data: bytes) -> dict[str, Any]:
     """Decode what an event carries.
 
@@ -64,7 +82,7 @@ def decode_event(data: bytes) -> dict[str, Any]:
         UpstreamError: not a JSON object (502, code ``upstream_invalid_json``).
     """
     try:
-        value = _decode(data)
+        value = _decoded(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         raise UpstreamError("The upstream sent an event that is not valid JSON.", code="upstream_invalid_json") from exc
     if not isinstance(value, dict):

@@ -6,7 +6,7 @@ Checks see JSON text everywhere, so that numbers, keys and values that stand tog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -35,10 +35,10 @@ class CallText:
         self.value: str = msgspec.json.encode(self._parent[self._key]).decode()
 
     def replace(self, new: str) -> None:
-        """Put other arguments in their place; raises `msgspec.DecodeError` for what is no JSON."""
+        """Put other arguments in their place, as `as_container` reads them."""
         if new != self.value:
             self.value = new
-            self._parent[self._key] = msgspec.json.decode(new)
+            self._parent[self._key] = as_container(new)
             if self._on_replace is not None:
                 self._on_replace()
 
@@ -47,13 +47,18 @@ AnyText = Text | CallText
 
 
 def with_whole_calls(
-    texts: Iterable[Text], body: Callable[[], Any], on_replace: Callable[[], None] | None = None
+    texts: Iterable[Text],
+    body: Callable[[], Any],
+    on_replace: Callable[[], None] | None = None,
+    *,
+    has_bare: bool = True,
 ) -> list[AnyText]:
     """The texts, with one for all that stand in the same object of arguments.
 
     Args:
         body: gives what the texts' paths begin at.
         on_replace: called where an object was changed.
+        has_bare: there may be objects without any text in them, whose numbers and keys count all the same.
     """
     found: dict[Path, AnyText] = {}
     for text in texts:
@@ -62,7 +67,51 @@ def with_whole_calls(
             found[text.path] = text
         elif path not in found:
             found[path] = CallText(body(), path, text.role, on_replace)
+    if has_bare:
+        root = body()
+        for path, role in _objects(root):
+            if path not in found:
+                found[path] = CallText(root, path, role, on_replace)
     return list(found.values())
+
+
+def as_container(arguments: str) -> Any:
+    """The object that JSON text stands for; what is none any more becomes the one value of an object."""
+    try:
+        made = msgspec.json.decode(arguments)
+    except msgspec.DecodeError:  # a judge's finding may be the object's own braces
+        made = None
+    return made if isinstance(made, dict | list) else {"redacted": arguments}
+
+
+def _objects(body: Any) -> Iterator[tuple[Path, str]]:
+    """Where a body of any surface keeps objects of arguments, and whose they are."""
+    found: list[tuple[Path, Any, str]] = [((), body, "assistant"), (("content_block",), body.get("content_block"), "")]
+    for path, message in _entries(body.get("messages"), ("messages",)):
+        role = message.get("role")
+        found.append((path, message, role if isinstance(role, str) else "user"))
+    for path, choice in _entries(body.get("choices"), ("choices",)):
+        found += [((*path, key), choice.get(key), "assistant") for key in ("message", "delta")]
+    for path, holder, role in found:
+        if isinstance(holder, Mapping):
+            yield from ((place, role or "assistant") for place in _calls(path, holder))
+
+
+def _calls(path: Path, holder: Mapping[str, Any]) -> Iterator[Path]:
+    """The objects of arguments in a message, or in the block that ``path`` leads to."""
+    blocks = [*_entries(holder.get("content"), (*path, "content"))]
+    for place, call in _entries(holder.get("tool_calls"), (*path, "tool_calls")):
+        blocks.append(((*place, "function"), call.get("function")))
+    if path == ("content_block",):
+        blocks.append((path, holder))
+    for place, block in blocks:
+        if isinstance(block, dict):
+            yield from ((*place, key) for key in _CONTAINERS if block.get(key) and isinstance(block[key], dict | list))
+
+
+def _entries(value: Any, path: Path) -> list[tuple[Path, Any]]:
+    entries = enumerate(value) if isinstance(value, list) else ()
+    return [((*path, number), entry) for number, entry in entries if isinstance(entry, dict)]
 
 
 def _container(text: Text) -> Path | None:

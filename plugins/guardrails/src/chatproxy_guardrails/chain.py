@@ -176,8 +176,14 @@ def chain_for(bounds: Sequence[Bound], place: Place, vault: Vault, *, unmasks: b
             stages += [_stage(bound, place, vault) for bound in group]
     if unmasks and len(vault):
         stages.append(UnmaskStage(vault, is_json=place.is_json))
-    waits = [bound.policy.max_hold_ms for bound in chosen if bound.policy.max_hold_ms is not None]
-    return Chain(stages, min(waits) / 1000 if waits else None)
+    return Chain(stages, _patience([bound for bound in chosen if bound.blocks or bound.rewrites]))
+
+
+def _patience(bounds: Sequence[Bound]) -> float | None:
+    """Seconds that all policies which hold a text agree to wait for more of it; one without a limit waits for ever."""
+    waits = [bound.policy.max_hold_ms for bound in bounds]
+    limits = [wait for wait in waits if wait is not None]
+    return max(limits) / 1000 if limits and len(limits) == len(waits) else None
 
 
 def _stage(bound: Bound, place: Place, vault: Vault) -> Stage:

@@ -38,10 +38,10 @@ class Guard:
         if not bounds:
             return
         key = self._session(ctx) if any(bound.masks for bound in bounds) else None
-        watch = Watch(ctx, bounds, self.totals, await self._vault(ctx, key))
+        watch = Watch(ctx, bounds, self.totals)
         ctx.state[STATE] = watch
-        await watch.request(request)
-        await self._keep(ctx, key, watch.vault)
+        async with self._kept(ctx, key, watch.vault):
+            await watch.request(request)
 
     async def response(self, ctx: RequestContext, response: ChatResponse) -> None:
         """Check a buffered reply."""
@@ -66,9 +66,8 @@ class Guard:
         watch = _watch(ctx)
         if watch is None:
             return None
-        checked = await watch.tool_result(result)
-        await self._keep(ctx, self._session(ctx), watch.vault)
-        return checked
+        async with self._kept(ctx, self._session(ctx) if watch.masks else None, watch.vault):
+            return await watch.tool_result(result)
 
     def status(self) -> list[dict[str, Any]]:
         """The policies and how often each acted since the start, in exchanges."""
@@ -89,18 +88,23 @@ class Guard:
     def _session(self, ctx: RequestContext) -> str | None:
         return session_key(ctx, self._config.session_header) if self._config.mask_scope == "session" else None
 
-    async def _vault(self, ctx: RequestContext, key: str | None) -> Vault | None:
-        if key is None:
-            return None
-        kept = await ctx.app.session_store.get(NAMESPACE, key)
-        return Vault.decode(kept) if kept is not None else None
+    @asynccontextmanager
+    async def _kept(self, ctx: RequestContext, key: str | None, vault: Vault) -> AsyncIterator[None]:
+        """The vault holds what its session does, and the session then what the vault does.
 
-    async def _keep(self, ctx: RequestContext, key: str | None, vault: Vault) -> None:
-        if key is not None and vault.is_changed:
-            store = ctx.app.session_store
-            async with store.lock(NAMESPACE, key):
+        One exchange of a session at a time, so that no two give the same placeholder to different values.
+        """
+        if key is None:
+            yield
+            return
+        store = ctx.app.session_store
+        async with store.lock(NAMESPACE, key):
+            kept = await store.get(NAMESPACE, key)
+            if kept is not None:
+                vault.load(kept)
+            yield
+            if len(vault):
                 await store.put(NAMESPACE, key, vault.encode(), ttl_s=self._config.session_ttl_s)
-            vault.is_changed = False
 
 
 @asynccontextmanager

@@ -29,14 +29,13 @@ class Vault:
     The same value always gets the same placeholder, so that a conversation that grows begins alike each time.
     """
 
-    __slots__ = ("_counts", "_reserved", "_values", "is_changed", "placeholders")
+    __slots__ = ("_counts", "_reserved", "_values", "placeholders")
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._reserved: set[str] = set()
         self.placeholders: dict[str, str] = {}
-        self.is_changed = False
 
     def __len__(self) -> int:
         return len(self._values)
@@ -61,7 +60,6 @@ class Vault:
                 break
         self._values[placeholder] = value
         self.placeholders[value] = placeholder
-        self.is_changed = True
         return placeholder
 
     def value(self, placeholder: str) -> str:
@@ -76,13 +74,10 @@ class Vault:
         """For a session's store."""
         return msgspec.json.encode([self._values, self._counts])
 
-    @classmethod
-    def decode(cls, data: bytes) -> Vault:
-        """From a session's store."""
-        vault = cls()
-        vault._values, vault._counts = msgspec.json.decode(data, type=tuple[dict[str, str], dict[str, int]])
-        vault.placeholders = {value: placeholder for placeholder, value in vault._values.items()}
-        return vault
+    def load(self, data: bytes) -> None:
+        """Take over what a session's store holds, which is at least what it held before."""
+        self._values, self._counts = msgspec.json.decode(data, type=tuple[dict[str, str], dict[str, int]])
+        self.placeholders = {value: placeholder for placeholder, value in self._values.items()}
 
 
 def session_key(ctx: RequestContext, header: str) -> str | None:

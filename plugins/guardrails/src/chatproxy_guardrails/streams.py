@@ -7,7 +7,7 @@ bytes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from chatproxy.types import ChatRequest, Ending, RequestContext, StreamEvent, Text, Usage, estimate_tokens
 from chatproxy_guardrails.arguments import AnyText, with_whole_calls
@@ -17,6 +17,9 @@ from chatproxy_guardrails.waiting import NO_NEWS, Waiting
 from chatproxy_guardrails.watch import Watch
 
 Channel = tuple[str | int, ...]
+
+
+_LOGPROBS = b'"token'
 
 
 class _Running:
@@ -49,6 +52,16 @@ class _Running:
         return [event.again(text, value)]
 
 
+def _forget_spelling(event: StreamEvent, texts: Sequence[AnyText]) -> None:
+    """Log probabilities in a choice that says nothing spell out what other events say, as it was."""
+    said = {text.path[1] for text in texts if len(text.path) > 1 and text.value}
+    choices = event.data.get("choices")
+    for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+        if position not in said and isinstance(choice, dict) and choice.get("logprobs") is not None:
+            choice["logprobs"] = None
+            event.mark_changed()
+
+
 class GuardedStream:
     """The events of one reply, as the policies leave them."""
 
@@ -65,7 +78,7 @@ class GuardedStream:
         waiting = Waiting(events)
         try:
             while not self._is_over and (event := await waiting.next(self._patience())) is not None:
-                for made in await self._step(None if event is NO_NEWS else event):
+                for made in await self._step(event):
                     if self._ending is not None:
                         self._ending.take(made)
                     yield made
@@ -76,11 +89,13 @@ class GuardedStream:
             await waiting.aclose()
 
     async def _step(self, event: StreamEvent | None) -> list[StreamEvent]:
-        """What goes out with an event; with None: what is held, judged as it stands."""
+        """What goes out with an event; at the end and where patience ends: what is held, judged as it stands."""
         made: list[StreamEvent] = []
         try:
             if event is None:
                 await self._flush(made, dict(self._holding))
+            elif event is NO_NEWS:
+                await self._flush(made, self._impatient())
             else:
                 await self._guard(event, made)
         except BlockedError as blocked:
@@ -88,7 +103,8 @@ class GuardedStream:
         return made
 
     async def _guard(self, event: StreamEvent, made: list[StreamEvent]) -> None:
-        texts = with_whole_calls(event.texts(), lambda: event.data, event.mark_changed)
+        begins = event.name == "content_block_start"
+        texts = with_whole_calls(event.texts(), lambda: event.data, event.mark_changed, has_bare=begins)
         if self._holding:
             ended = {channel: held for channel, held in self._holding.items() if event.ends(channel)}
             pieces = {text.channel for text in texts if isinstance(text, Text) and not text.is_whole}
@@ -98,6 +114,8 @@ class GuardedStream:
                 await self._say(event, text, made)
             else:
                 await self._say_whole(text)
+        if self._watch.alters and _LOGPROBS in event.raw:
+            _forget_spelling(event, texts)
         made.append(event)
 
     async def _say(self, event: StreamEvent, text: Text, made: list[StreamEvent]) -> None:
@@ -108,6 +126,7 @@ class GuardedStream:
             running = self._running[channel] = _Running(self._watch.running(text))
         if not running.chain:
             return
+        going = ""
         try:
             running.template = (event, text)
             going = await running.feed(text.value)
@@ -118,7 +137,7 @@ class GuardedStream:
             else:
                 self._holding.pop(channel, None)
         except BlockedError as blocked:
-            made += running.again(blocked.released)
+            made += running.again(going + blocked.released)
             raise
         text.replace(going)
 
@@ -163,3 +182,8 @@ class GuardedStream:
         """Seconds that held text may wait for news; None: as long as it takes."""
         waits = [running.chain.max_hold_s for running in self._holding.values()]
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _impatient(self) -> dict[Channel, _Running]:
+        """Those running texts that have waited for news as long as they may."""
+        wait = self._patience()
+        return {channel: held for channel, held in self._holding.items() if held.chain.max_hold_s == wait}

@@ -13,7 +13,7 @@ import msgspec
 from chatproxy.errors import Reject
 from chatproxy.types import ChatRequest, ChatResponse, RequestContext, ToolCall, ToolResult
 from chatproxy.types.text import TextKind
-from chatproxy_guardrails.arguments import AnyText, with_whole_calls
+from chatproxy_guardrails.arguments import AnyText, as_container, with_whole_calls
 from chatproxy_guardrails.bound import Bound
 from chatproxy_guardrails.chain import Chain, chain_for
 from chatproxy_guardrails.checks.base import Breach, Finding, Piece, Target
@@ -25,6 +25,7 @@ from chatproxy_guardrails.verdicts import Verdicts
 STATE = "guardrails"
 INSTRUCTIONS = "guardrails.instructions"
 _CODE = "content_filter"
+_ROLES = {**{role: role for role in ("system", "developer", "user", "assistant", "tool")}, "function": "tool"}
 
 
 class Watch:
@@ -42,11 +43,10 @@ class Watch:
         ctx: RequestContext | None,
         bounds: Sequence[Bound],
         totals: Counter[tuple[str, str]],
-        vault: Vault | None = None,
     ) -> None:
         self._ctx = ctx
         self.bounds = bounds
-        self.vault = vault or Vault()
+        self.vault = Vault()
         self.verdicts = Verdicts(ctx, totals)
 
     # -- the request ----------------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Watch:
         if self._ctx is not None:
             told = [text.value for text, _ in texts if text.kind == "instructions"]
             self._ctx.state[INSTRUCTIONS] = told
-        if any(bound.masks for bound in self.bounds):
+        if self.masks:
             self.vault.reserve(text.value for text, _ in texts)
         try:
             await self._whole(texts)
@@ -111,6 +111,16 @@ class Watch:
         """Whether a stream may have to be ended."""
         return any(bound.blocks for bound in self.bounds)
 
+    @property
+    def alters(self) -> bool:
+        """Whether a reply may be heard otherwise than it was said."""
+        return bool(len(self.vault)) or any(bound.blocks or bound.rewrites for bound in self.bounds)
+
+    @property
+    def masks(self) -> bool:
+        """Whether values are kept in the vault."""
+        return any(bound.masks for bound in self.bounds)
+
     # -- tools that the gateway runs ------------------------------------------------------------------------------
 
     async def tool_call(self, call: ToolCall) -> ToolCall:
@@ -119,25 +129,26 @@ class Watch:
         Raises:
             Reject: the call is blocked (400, code ``content_filter``).
         """
-        arguments = await self._values(call.arguments, "tool_arguments", "The tool call", unmasks=True)
-        return msgspec.structs.replace(call, arguments=arguments)
+        (text,) = told = [msgspec.json.encode(call.arguments).decode()]
+        (made,) = await self._told(told, "tool_arguments", "The tool call", unmasks=True)
+        return call if made == text else msgspec.structs.replace(call, arguments=as_container(made))
 
     async def tool_result(self, result: ToolResult) -> ToolResult:
         """What a tool answered, checked before a model sees it; raises as `tool_call` does."""
-        content = await self._values(result.content, "tool_results", "The tool's result", unmasks=False)
-        return msgspec.structs.replace(result, content=content)
-
-    async def _values(self, value: Any, target: Target, what: str, *, unmasks: bool) -> Any:
-        """A JSON value with every text in it checked; not as JSON text, since it is decoded."""
-        role, kind = ("tool", "tool_result") if target == "tool_results" else ("assistant", "tool_arguments")
-        place = Place(self._ctx, target, role, self.verdicts, cast("TextKind", kind))
         texts: list[str] = []
-        _walk(value, texts.append)
+        _walk(result.content, texts.append)
+        made = await self._told(texts, "tool_results", "The tool's result", unmasks=False)
+        return result if made == texts else msgspec.structs.replace(result, content=_filled(result.content, iter(made)))
+
+    async def _told(self, texts: Sequence[str], target: Target, what: str, *, unmasks: bool) -> list[str]:
+        """What texts of one tool call become."""
+        role, kind = ("tool", "tool_result") if target == "tool_results" else ("assistant", "tool_arguments")
+        is_json = target == "tool_arguments"
+        place = Place(self._ctx, target, role, self.verdicts, cast("TextKind", kind), is_json)
         try:
-            made = [await chain_for(self.bounds, place, self.vault, unmasks=unmasks).whole(text) for text in texts]
+            return [await chain_for(self.bounds, place, self.vault, unmasks=unmasks).whole(text) for text in texts]
         except BlockedError as blocked:
             raise refused(blocked.bound, what) from None
-        return value if made == texts else _filled(value, iter(made))
 
     # -- texts ----------------------------------------------------------------------------------------------------
 
@@ -174,16 +185,17 @@ class Watch:
                 text.replace(rewritten(text.value, findings, bound))
 
     async def _judge(self, bound: Bound, texts: Sequence[tuple[AnyText, Target]]) -> list[list[Finding]]:
-        pieces = [Piece(text.value, target, text.role) for text, target in _shown(bound, texts)]
+        pieces = [Piece(text.value, target, role_of(text.role)) for text, target in _shown(bound, texts)]
         return await judged_whole(bound, self._ctx, pieces, self.verdicts)
 
     def _place(self, text: AnyText, target: Target) -> Place:
-        return Place(self._ctx, target, text.role, self.verdicts, text.kind, is_json=target == "tool_arguments")
+        role = role_of(text.role)
+        return Place(self._ctx, target, role, self.verdicts, text.kind, is_json=target == "tool_arguments")
 
 
 def _shown(bound: Bound, texts: Sequence[tuple[AnyText, Target]]) -> list[tuple[AnyText, Target]]:
     """Those texts that a policy looks at."""
-    return [(text, target) for text, target in texts if bound.looks_at(target, text.role, text.kind)]
+    return [(text, target) for text, target in texts if bound.looks_at(target, role_of(text.role), text.kind)]
 
 
 def target_of(text: AnyText, otherwise: Target) -> Target:
@@ -191,6 +203,12 @@ def target_of(text: AnyText, otherwise: Target) -> Target:
     if text.kind == "tool_arguments":
         return "tool_arguments"
     return "tool_results" if text.kind == "tool_result" else otherwise
+
+
+def role_of(written: str) -> str:
+    """The role that policies choose by; servers take others too, so that one nobody knows is a user's."""
+    role = _ROLES.get(written)
+    return role if role is not None else _ROLES.get(written.strip().lower(), "user")
 
 
 def refused(bound: Bound, what: str) -> Reject:
