@@ -150,7 +150,7 @@ def test_a_made_event_is_encoded_with_its_name() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b'{"a":', b"[1]", b"null", b"hello", b'{"a":NaN}', b'{"a":1e999}', b"\xff", b"[" * 100_000, b'{"a":"\\ud800"}'],
+    [b'{"a":', b"[1]", b"null", b"hello", b'{"a":NaN}', b'{"a":1e999}', b"\xff", b"[" * 100_000],
 )
 def test_an_event_that_is_no_json_object_is_an_upstream_error(data: bytes) -> None:
     event = StreamEvent(b"data: " + data + b"\n\n")
