@@ -1,14 +1,19 @@
-"""Another package's checks, installed as such: what a plugin author would bring."""
+"""Another package's checks, installed as such: what a plugin author would bring; and a service that checks ask."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib import invalidate_caches
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 MODULE = '''
 """Checks of another package: `probe_word` finds words, `probe_judge` judges texts."""
 
@@ -101,3 +106,36 @@ def other_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     invalidate_caches()
     yield folder
     sys.path.remove(str(folder))
+
+
+class Service:
+    """A server on loopback: what it was asked, and what it answers."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.reply: Any = None
+        self.heads: list[str] = []
+        self.bodies: list[bytes] = []
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = LENGTH.search(head)
+        assert found is not None
+        self.heads.append(head.decode())
+        self.bodies.append(await reader.readexactly(int(found[1])))
+        reply = self.reply(json.loads(self.bodies[-1])) if callable(self.reply) else self.reply
+        body = json.dumps(reply).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    @property
+    def questions(self) -> list[Any]:
+        return [json.loads(body) for body in self.bodies]
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    own = Service()
+    async with await asyncio.start_server(own.talk, "127.0.0.1", 0) as server:
+        own.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/path"
+        yield own

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -13,40 +9,7 @@ import pytest
 from chatproxy_guardrails.checks.base import CheckFailedError, Finding, JudgeCheck, Piece
 from chatproxy_guardrails.checks.classifier import CHECK
 
-LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-
-
-class Service:
-    """A server on loopback: what it was asked, and what it answers."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.reply: Any = None
-        self.heads: list[str] = []
-        self.bodies: list[bytes] = []
-
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        found = LENGTH.search(head)
-        assert found is not None
-        self.heads.append(head.decode())
-        self.bodies.append(await reader.readexactly(int(found[1])))
-        reply = self.reply(json.loads(self.bodies[-1])) if callable(self.reply) else self.reply
-        body = json.dumps(reply).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-        writer.close()
-
-    @property
-    def questions(self) -> list[Any]:
-        return [json.loads(body) for body in self.bodies]
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    own = Service()
-    async with await asyncio.start_server(own.talk, "127.0.0.1", 0) as server:
-        own.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/path"
-        yield own
+Service = Any  # of conftest.py
 
 
 def check_at(service: Service, **options: Any) -> Any:
