@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import sys
@@ -106,6 +107,15 @@ def other_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     invalidate_caches()
     yield folder
     sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rare_collections() -> Iterator[None]:
+    """Each test makes a gateway or two, and the checks' tables make every full collection slow."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    yield
+    gc.set_threshold(*before)
 
 
 class Service:
