@@ -1,129 +1,146 @@
 """Whether an order is given or only talked about.
 
-Rule: a share between 0 and 1 of a sign's weight, from the words around it alone.
+An attack is addressed to the model now. What is quoted, denied, asked about, reported of somebody, meant for another
+reader, part of a program or of a story counts for less.
+
+Rule: a share between 0 and 1 of a sign's weight, from the words of the text alone.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
-_DENIED = re.compile(
-    r"\b(?:never|cannot|can.?t|don.?t|do not|must not|mustn.?t|should not|shouldn.?t|will not|won.?t|refuse to|avoid|"
-    r"without|not to|not|isn.?t to|prevent(?:s|ing)? \w{1,12}(?: from)?|stop(?:s|ping)? \w{1,12} from)"
-    r"[\W_]{1,3}(?:(?:ever|to|just|simply|be|blindly|try|attempt)[\W_]{1,3}){0,2}$",
-    re.IGNORECASE,
+from chatproxy_guardrails.checks.injection_frames import (
+    ABOUT_ATTACKS,
+    ASKED,
+    CODE_ELSEWHERE,
+    CODE_LINE,
+    COMMENT,
+    DENIED,
+    DENIED_ELSEWHERE,
+    DENIED_INSIDE,
+    FOR_OTHERS,
+    LIFT,
+    MODEL,
+    MYSELF,
+    NOT_TOLD,
+    OBEY,
+    OF_ANOTHER,
+    REPORTED,
+    REPORTED_ON,
+    SHOWN,
+    STORY_ASKED,
+    TASK,
+    THIRD_PERSON,
+    TOLD_SOMEONE,
 )
-_NOT_TOLD = re.compile(
-    r"\b(?:never|do not|don.?t|must not|should not|may not|cannot)[\W_]{1,3}(?:reveal|disclose|share|show|"
-    "tell|discuss|repeat|leak|"
-    r"mention|expose|print|output|give)[\W_]{1,3}(?:\w{2,9}[\W_]{1,3}){0,2}$",
-    re.IGNORECASE,
-)
-_DENIED_ELSEWHERE = re.compile(
-    r"(?:\b(?:não|nao|no|non|ne|nicht|nie|не|niet|nunca|jamais|mai)\b\W{1,3}|\bn['’])$", re.IGNORECASE
-)
-_DENIED_INSIDE = re.compile(
-    "^(?:vergiss|vergesst|vergessen sie|ignoriere?|missachte|vergeet|negeer|oublie[rz]?|"
-    r"ignore[rz]?)\W{1,3}(?:bitte\W{1,3})?(?:nicht|niet|pas)\b",
-    re.IGNORECASE,
-)
-_ABOUT_ATTACKS = re.compile(
-    r"\b(?:prompt[- ]injections?|jailbreak(?:s|ing)? (?:attempts?|attacks?|techniques?|prompts? (?:are|work|detect)|"
-    r"detect\w*)|adversarial (?:prompts?|inputs?|attacks?)|owasp|llm security|ai safety research|attackers?|"
-    r"malicious (?:users?|prompts?|inputs?|actors?|instructions)|threat model\w*|vulnerabilit\w+|injection attacks?|"
-    r"mitigat\w+|defen[cs]es?|defend\w*|guardrails? (?:that|for|to|against)|detect(?:s|ion|ing|or)?\b|"
-    r"sanitiz\w+|blog ?post|security (?:research\w*|training|article|team|engineers?|course)|unit tests?|"
-    "test cases?|regex|"
-    r"classifier|false positives?|phish\w+|social engineering)\b",
-    re.IGNORECASE,
-)
-_ABOUT_WORDS = re.compile(
-    r"\b(?:phrases?|sentences?|words?|strings?|say(?:s|ing)?|said|means?|meaning|mean|called|titled?|"
-    "example|examples|such "
-    r"as|e\.g|like|contain(?:s|ing)?|quot(?:e|ed|es)|translat(?:e|ion)|reads?|wrote|lyrics?|comment|"
-    r"headline|log|error)\b",
-    re.IGNORECASE,
-)
-_ASKED = re.compile(
-    r"(?:^|[.!?\n:]\s{0,4})(?:so |and |but |hi,? |hello,? |please )?(?:how (?:do|does|did|can|could|"
-    "should|would|to|might)|"
-    "what (?:is|are|does|do|happens|would happen|should|if|kind)|why (?:do|does|did|is|are|would|should)|"
-    "when (?:should|do|"
-    "does|is)|is it (?:ok|okay|possible|safe|legal|bad|fine|true|normal)|explain (?:how|why|what|the)|"
-    "describe (?:how|why|"
-    r"what)|discuss|tell me (?:how|why|about)|write (?:an?|the) (?:\w+ ){0,3}(?:article|essay|story|poem|"
-    "test|function|script|"
-    r"novel|post|paper|report|guide|regex|policy|rule)|can i|should i|do i|does (?:this|it|the|an?|my)|are there|"
-    r"summari[sz]e|review|compare|in (?:css|git|python|c\+\+|java|bash|eslint|typescript)|i (?:want|need|"
-    "would like) to "
-    r"(?:know|understand|learn|write)|which)\b[^.!?\n]{0,160}$",
-    re.IGNORECASE,
-)
-_REPORTED = re.compile(
-    r"\b(?:attackers?|users?|people|someone|anyone|hackers?|they|models?|inputs?|documents?|customers?|"
-    "students?|employees?|"
-    "bots?|agents?|llms?|he|she|it|which|that|who|tells?|telling|told|tricks?|tricked|asks?|asked|asking|"
-    "might|could|may|"
-    r"like|as|example|e\.g\.|instruct(?:s|ed|ing)?|trying|tries|tried|attempts?|attempting|made|makes?|"
-    "making|let|lets|cause[sd]?)"
-    r"[\W_]{1,4}(?:(?:to|them|it|an? \w{1,10}|the \w{1,10}|models?|you|can|will|would|may|might|could|"
-    r"simply|just)[\W_]{1,3}){0,4}$",
-    re.IGNORECASE,
-)
-_TOLD_SOMEONE = re.compile(
-    r"\b(?:told|tells|asked|asks|ordered|orders|instructed|wants?|wanted|advised|lets?|allowed|expects?|"
-    "expected|may|can|"
-    r"should|must|will)[\W_]{1,3}(?:(?:me|us|him|her|them|everyone|people|employees|the "
-    r"\w{1,12})[\W_]{1,3})?to[\W_]{1,3}$|"
-    r"\b(?:employees|students|players|people|drivers|users|members|he|she|they|we|i)[\W_]{1,3}(?:may|can|"
-    "could|should|must|will|"
-    r"would|might|always|often|never|just|did)?[\W_]{0,3}$",
-    re.IGNORECASE,
-)
-_COMMENT = re.compile(
-    r"(?:^|\n)[^\n\"']{0,40}?(?://|#|/\*|--|\*)\s{1,3}(?:TODO|FIXME|NOTE|XXX|[a-z])[^\n]{0,120}$|(?:^|"
-    r"\n)[^\n]{0,40}(?://|#|/\*|--|\*)\s{1,3}$"
-)
+
 _OPENING = "\"'`“‘«„「『<"
 _CLOSING = "\"'`”’»“」』>"
 _BEFORE_CHARS = 200
 _QUOTED_CHARS = 240
+_ADDRESSED = re.compile(r"\byour\b", re.IGNORECASE)
+_ROLES = frozenset({"limits", "persona", "pressure", "story", "refusal"})
 
 
 class Context:
     """The words around a text's orders."""
 
-    __slots__ = ("_is_about_attacks", "_text")
+    __slots__ = ("__dict__", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._is_about_attacks: bool | None = None
 
-    def trust(self, start: int, end: int) -> float:
-        """How much of its weight an order keeps: 1 where it is given, less where quoted, denied or asked about."""
+    def trust(self, start: int, end: int, kind: str = "override") -> float:
+        """How much of its weight a sign keeps: 1 where an order is given, less where it is only talked about.
+
+        Args:
+            kind: of the sign.
+        """
+        if kind == "harm":
+            return 1.0
         before = self._text[max(0, start - _BEFORE_CHARS) : start]
-        if _DENIED.search(before[-40:]) or _NOT_TOLD.search(before[-40:]) or _DENIED_ELSEWHERE.search(before[-10:]):
+        is_trait = kind in _ROLES and LIFT.match(self._text, start, end) is None
+        if not is_trait and self._is_denied(before, start, end):
             return 0.1
-        if _DENIED_INSIDE.match(self._text[start:end]):
-            return 0.1
-        is_asked = _ASKED.search(before) is not None
-        if _is_quoted(self._text, start, end) and (is_asked or self._is_about_words(start, end)):
-            return 0.25
-        if self._about_attacks and (is_asked or _REPORTED.search(before[-60:])):
-            return 0.35
-        if is_asked or _TOLD_SOMEONE.search(before[-60:]):
+        shares = [self._quoted(before, start, end)]
+        shares.append(self._set_in(before) if is_trait else self._asked(before, start, end))
+        if not is_trait:
+            shares.append(self._reported(before, start, end))
+            if kind != "extraction" and MYSELF.search(before[-40:]) and not self._is_addressed(start, end):
+                shares.append(0.4)
+        if OF_ANOTHER.match(self._text[end : end + 60]):
+            shares.append(0.4)
+        return min(shares)
+
+    def _is_denied(self, before: str, start: int, end: int) -> bool:
+        near = before[-40:]
+        if DENIED.search(near) or NOT_TOLD.search(near) or DENIED_ELSEWHERE.search(before[-10:]):
+            return True
+        return DENIED_INSIDE.match(self._text[start:end]) is not None
+
+    def _quoted(self, before: str, start: int, end: int) -> float:
+        """Less for what stands in quotation marks or in a program that the text does something else with."""
+        if self._is_obeyed:
+            return 1.0
+        line = before.rpartition("\n")[2]
+        if SHOWN.search(line):
+            return 0.15
+        if self._is_framed and (_is_quoted(self._text, start, end) or self._is_code(start)):
+            return 0.15
+        comment = COMMENT.search(before)
+        if comment is None:
+            return 1.0
+        return 0.4 if comment["mark"] in ("//", "/*") or CODE_ELSEWHERE.search(self._text) else 1.0
+
+    def _is_code(self, start: int) -> bool:
+        line_start = self._text.rfind("\n", 0, start) + 1
+        line_end = self._text.find("\n", start)
+        line = self._text[line_start : len(self._text) if line_end < 0 else line_end]
+        return CODE_LINE.search(line) is not None or self._text.count("```", 0, start) % 2 == 1
+
+    def _set_in(self, before: str) -> float:
+        """A trait of a part: less in a story, in an article, and where nobody speaks of a machine that answers."""
+        if (STORY_ASKED.search(before) and not self._is_obeyed) or REPORTED_ON.search(before):
+            return 0.4
+        if not self._is_about_model:
             return 0.5
-        return 0.6 if self._text[start].islower() and _COMMENT.search(before) else 1.0
+        return 0.6 if self._is_about_attacks else 1.0
 
-    @property
-    def _about_attacks(self) -> bool:
-        if self._is_about_attacks is None:
-            self._is_about_attacks = _ABOUT_ATTACKS.search(self._text) is not None
-        return self._is_about_attacks
+    def _asked(self, before: str, start: int, end: int) -> float:
+        if ASKED.search(before):
+            return 0.3 if self._is_about_attacks else 0.9 if self._is_addressed(start, end) else 0.4
+        return 0.4 if FOR_OTHERS.search(before) else 1.0
 
-    def _is_about_words(self, start: int, end: int) -> bool:
-        near = self._text[max(0, start - 80) : start], self._text[end : end + 60]
-        return self._about_attacks or any(_ABOUT_WORDS.search(part) for part in near)
+    def _is_addressed(self, start: int, end: int) -> bool:
+        return _ADDRESSED.search(self._text, start, end) is not None
+
+    def _reported(self, before: str, start: int, end: int) -> float:
+        near = before[-60:]
+        if TOLD_SOMEONE.search(near) or THIRD_PERSON.match(self._text, start, end):
+            return 0.4
+        if REPORTED.search(near):
+            return 0.35
+        return 0.4 if REPORTED_ON.search(before) else 1.0
+
+    @cached_property
+    def _is_about_attacks(self) -> bool:
+        return ABOUT_ATTACKS.search(self._text) is not None
+
+    @cached_property
+    def _is_about_model(self) -> bool:
+        return MODEL.search(self._text) is not None
+
+    @cached_property
+    def _is_obeyed(self) -> bool:
+        """What is quoted shall be carried out."""
+        return OBEY.search(self._text) is not None
+
+    @cached_property
+    def _is_framed(self) -> bool:
+        """Somebody asks for something to be done with a text, or talks about attacks."""
+        return self._is_about_attacks or TASK.search(self._text) is not None
 
 
 def _is_quoted(text: str, start: int, end: int) -> bool:

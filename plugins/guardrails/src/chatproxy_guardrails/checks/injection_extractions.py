@@ -9,6 +9,34 @@ _TELL = r"\b<tell>"
 EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
+        0.8,
+        r"<0-2> (the|this|full|your)<0-1> (initial|starting|underlying|hidden|setup) ?prompt\b",
+        "prompt",
+        head=_TELL,
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\b(what|which)<0-3> (<orders>|rules) (did|do|have|were|are|has) (you|your|openai|anthropic|google|"
+        r"microsoft|the <makers>)<0-2> (give|given|get|have|receive|follow|run|use|tell|told|write)\b",
+        "instruct prompt direct order guid program train condition message brief preamble rule",
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\byour( \w{3,12})? (prompt|system message|instructions|guidelines)\b[^.!?\n]{0,60}\b(send|give|show|"
+        r"print|paste|post|tell|hand|read|repeat|list|quote) (it|them|me|us)\b",
+        "your",
+    ),
+    sign(
+        "extraction",
+        0.8,
+        r"\b(everything|all|anything|the (whole )?text|whatever|what)<0-3> (in|from|inside) your (context|"
+        r"memory|prompt|context window|input|buffer)\b",
+        "your",
+    ),
+    sign(
+        "extraction",
         0.6,
         r"\b(what|which|things|anything|topics|everything|secrets?|subjects?)<0-2> you (are|were|.re)( not|"
         "n.t)? (permitted|allowed|supposed|able|authori[sz]ed|forbidden|prohibited|free|meant)( not)? (to|"
@@ -21,7 +49,6 @@ EXTRACTIONS: tuple[Sign, ...] = (
         r"\b(start|beginning|top|outset|head|very start) of (this|our|the) (conversation|chat|session|"
         r"dialogue|prompt|context|thread)\b",
         "conversation chat session dialogue prompt context thread",
-        is_order=False,
     ),
     sign(
         "extraction",
@@ -47,7 +74,7 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         0.85,
-        r"\b(hidden|secret|invisible|internal|initial|earlier|unseen|concealed|first|private)( \w{2,9})? "
+        r"\b(hidden|secret|invisible|internal|unseen|concealed|private)( \w{2,9})? "
         "(part|portion|section|context|content|half|text|data|bits?|turns?|messages?) (of|in|from) (this|the|"
         r"our|your) (conversation|chat|prompt|context|input|dialogue|session)\b",
         "conversation chat prompt context input dialogue session",
@@ -70,13 +97,6 @@ EXTRACTIONS: tuple[Sign, ...] = (
     ),
     sign(
         "extraction",
-        0.5,
-        r"\b(my|the following) (system )?(instructions|prompt|system prompt|guidelines|rules) (are|is|say|"
-        r"says|begin|start)\W{0,4}[:_…\"'”]",
-        "instruct prompt guideline rule",
-    ),
-    sign(
-        "extraction",
         0.3,
         r"\b(complete|finish|continue|fill in|end) (the following|this|the sentence|the text|the phrase|the rest)\b",
         "complete finish continue fill end",
@@ -84,7 +104,7 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         0.75,
-        "<0-5> (constraints|rules|guidelines|limits|limitations|restrictions|instructions|orders|polic(y|"
+        "<0-5> (prompt|constraints|rules|guidelines|limits|limitations|restrictions|instructions|orders|polic(y|"
         "ies))( that| which)? you( .re| are| have| must| were| operate| work| act| follow| obey)",
         "you",
         head=_TELL,
@@ -138,11 +158,18 @@ EXTRACTIONS: tuple[Sign, ...] = (
         0.8,
         r"\b(according to|in|by|per) your (prompt|instructions|system message|guidelines)\b",
         "your",
-        is_order=False,
     ),
     sign(
         "extraction",
-        0.85,
+        0.8,
+        r"<0-5> (above|before|prior to|preceding) (this|my) (very )?(message|line|sentence|text|prompt|request|"
+        r"question|input|turn)\b",
+        "above before prior preced",
+        head=_TELL,
+    ),
+    sign(
+        "extraction",
+        0.6,
         r"\b(first|opening|initial|very first|topmost|earliest|top)( \w{2,9}){0,2}? (messages?|lines?|"
         r"sentences?|words?|paragraphs?|tokens|instructions?|text)( \w{2,9}){0,2}? (in|of|from) (our|this|the|"
         r"your)( \w{2,9})? (chat|conversation|prompt|context|session|dialogue|instructions|thread|exchange|"
@@ -155,7 +182,6 @@ EXTRACTIONS: tuple[Sign, ...] = (
         r"\b(before|above|prior to|precedes?|preceding|ahead of) my (first|very first|initial|own)?( "
         r"\w{2,9})? ?(messages?|input|question|prompt|words?|turn|request|text)\b",
         "before above prior preced ahead",
-        is_order=False,
     ),
     sign(
         "extraction",
@@ -180,7 +206,7 @@ EXTRACTIONS: tuple[Sign, ...] = (
     sign(
         "extraction",
         0.5,
-        r"\b(print|output|show|list|dump|reveal|hand over|share)<0-3> (its|the|all|internal|hidden)( "
+        r"\b(print|output|show|list|dump|reveal|hand over|share)<0-3> (its|all|internal|hidden)( "
         r"\w{2,9})? (configuration|internals?|internal notes|notes|variables|prompt|memory|parameters|"
         r"settings|instructions)\b",
         "config internal notes variable prompt memory param setting instruct",
@@ -190,8 +216,8 @@ EXTRACTIONS: tuple[Sign, ...] = (
         "extraction",
         0.85,
         r"\b(my|your|the|this)( \w{1,12})? (system|initial|hidden|secret|original|first|full) ?(prompt|"
-        "instructions?|message) (says?|is|are|begins?|starts?|reads?|was|were|contains?|goes|states?|"
-        r"tells?)( (with|as follows|like this))?\W{0,3}([:_…\"'“]|\.\.|$)",
+        r"instructions?|message)( (of|for) (this|the|an?) \w{2,12})? (says?|is|are|begins?|starts?|reads?|was|"
+        r"were|contains?|goes|states?|tells?)( (with|as follows|like this))?\W{0,3}([:_…\"'“]|\.\.|$)",
         "prompt instruction message",
     ),
     # a poem that contains your instructions
@@ -268,21 +294,12 @@ EXTRACTIONS: tuple[Sign, ...] = (
         "above before prior preced top start begin previous so_far",
     ),
     sign(
-        "extraction",
-        0.25,
-        r"\b(summari[sz]e|translate|explain|describe|convert|encode|rephrase|paraphrase|rewrite)<0-5> (above|"
-        r"preceding|before this)\b",
-        "above preceding before",
-    ),
-    sign(
         "verbatim",
         0.4,
         r"\b(verbatim|word for word|word by word|letter for letter|exact(ly)? (words|text|wording|as (written|"
-        "is|it|they))|starting (with|from)|beginning with|in (a )?(code ?block|markdown|txt code|raw)|"
-        r"without (changing|omitting|leaving out|altering|modif)\w*|in (its|their) entirety|from the very "
-        r"(start|beginning))\b",
+        "is|it|they))|starting (with|from)|beginning with|in (a )?(code ?block|markdown|txt code)|"
+        r"without (omitting|leaving out)|in (its|their) entirety|from the very (start|beginning))\b",
         "verbatim word letter character exact start begin block markdown raw entire without as_is code",
-        is_order=False,
     ),
     sign(
         "extraction",
@@ -352,6 +369,5 @@ EXTRACTIONS: tuple[Sign, ...] = (
         r"as a riddle|char(acter)? by char(acter)?|ascii (codes?|values?)|spell it)\b",
         "backward reverse letter character rhym acrostic rot13 rot_13 morse space separated caesar latin "
         "leet phonetic nato riddle char synonym ascii spell",
-        is_order=False,
     ),
 )

@@ -40,23 +40,24 @@ _LISTS = {
     "revoked|void|voided|cancell?ed|deleted|erased|lifted|removed|suspended|withdrawn|rescinded|"
     "overridden|overruled|obsolete|outdated|invalid|null|nullified|superseded|replaced|terminated|"
     "expired|disabled|deactivated|gone|waived|dropped|abolished|annulled|wiped|irrelevant|no longer "
-    r"\\w{3,10}|(do not|don.?t|does not|doesn.?t) (apply|count|matter|hold|exist|bind)|aside|to (one|the) "
+    r"\w{2,10}|(do not|don.?t|does not|doesn.?t) (apply|count|matter|hold|exist|bind)|aside|to (one|the) "
     "side|out of the window|mean nothing)",
-    "harmful": r"(break(s|ing)? into|pick(s|ing)? (a )?locks?|hot ?wir\w+|bombs?|pipe bombs?|explosives?|explosions?|"
+    "harmful": r"(break(s|ing)? into|pick(s|ing)? (a )?locks?|hot ?wir\w+|bombs?|pipe bombs?|explosives?|"
     "meth|methamphetamine|nitroglycerine?|ricin|napalm|malware|ransomware|hack(s|ing)?|poisons?|"
-    r"poisoning|cocaine|heroin|lsd|weapons?|counterfeit\\w*|phishing|launder\\w*|silencers?|grenades?|"
-    r"molotov\\w*|keyloggers?|nerve (gas|agent)s?|sarin|anthrax|rob(s|bing)?|steal(s|ing)?|kill(s|ing)?|"
-    r"murder(s|ing)?|drugs|computer virus|bioweapons?|gunpowder|thermite|detonat\\w+|fentanyl)",
+    r"poisoning|cocaine|heroin|lsd|weapons?|counterfeit\w*|phishing|launder\w*|silencers?|grenades?|"
+    r"molotov\w*|keyloggers?|nerve (gas|agent)s?|sarin|anthrax|rob(s|bing)?|steal(s|ing)?|kill(s|ing)?|"
+    r"murder(s|ing)?|drugs|computer virus|bioweapons?|gunpowder|thermite|detonat\w+|fentanyl)",
     "makers": "(makers?|creators?|developers?|operators?|programmers?|owners?|company|openai|anthropic|google|"
     "trainers?|designers?|engineers?|builders?|inventors?|provider|authors?|manufacturers?|deployers?|"
     "admins?|administrators?)",
     "given": "(given|told|taught|configured|instructed|programmed|trained|fed|handed|supplied|provided|assigned|"
     "received|got|shown|set up|primed|initiali[sz]ed|loaded|started|prompted|equipped|ordered|asked)",
     "norms": "(rules?|polic(y|ies)|restrictions?|constraints?|limitations?|limits?|filters?|safeguards?|"
-    r"guardrails?|protocols?|censorship|moderation|safety|ethics|ethical \\w{4,12}|moral(s|ity| codes?| "
+    r"guardrails?|protocols?|censorship|moderation|safety|ethics|ethical \w{4,12}|moral(s|ity| codes?| "
     "compass)|boundaries|principles|obligations|regulations?|guidelines?|guidance|norms|taboos?|"
     "inhibitions?|alignment|content polic(y|ies)|codes? of conduct)",
-    "bounds": "(censors?|compliance|safety|safety layers?|restrictions?|guardrails?|safeguards?|filters?|filtering|"
+    "bounds": "(censors?|alignment|safety training|compliance|safety|safety layers?|restrictions?|guardrails?|"
+    "safeguards?|filters?|filtering|"
     "censorship|limits|limitations?|guidelines|moderation|content polic(y|ies)|safety (measures|features|"
     "settings|checks|protocols?|rules|systems?|layers?|controls?)|constraints)",
     "gone": "(off|lifted|removed|disabled|gone|void|suspended|deactivated|inactive|unlocked|bypassed|erased|"
@@ -101,6 +102,7 @@ _LISTS = {
     "fill": "( (all|any|every|each|the|of|your|my|our|his|its|those|these|that|this|to|and|or|about|with|from|in|"
     "other|for|absolutely|completely|entirely|just|please|now|both|whatever|such|such as|single|last|"
     "rest|set|list|kind|most)){0,6}?",
+    "talk": "(chat|message|conversation|session|answers?|questions?|requests?|moment|next|rest|following|time|reply)",
     "frame": "(prompt|message|instructions?|input|query|note|override|data)",
 }
 
@@ -115,7 +117,6 @@ class Sign(msgspec.Struct, frozen=True, gc=False):
         stems: in lower case; where none of them stands in a text, the pattern cannot match and is not tried. None at
             all: it is always tried.
         tool_weight: instead of ``weight`` in the results of tools, which have no business giving orders.
-        is_order: it is an order only if it is given: quoted, denied or talked about, it counts for less.
         head: what the pattern begins with; signs that share it are tried where it stands, which is found once for all.
         keeps_case: the pattern is for texts as they are written.
     """
@@ -125,7 +126,6 @@ class Sign(msgspec.Struct, frozen=True, gc=False):
     pattern: re.Pattern[str]
     stems: tuple[str, ...] = ()
     tool_weight: float | None = None
-    is_order: bool = True
     head: re.Pattern[str] | None = None
     keeps_case: bool = False
 
@@ -137,7 +137,6 @@ def sign(
     stems: str,
     *,
     tool_weight: float | None = None,
-    is_order: bool = True,
     head: str = "",
 ) -> Sign:
     """A sign; ``^`` is a line's beginning.
@@ -148,12 +147,11 @@ def sign(
         pattern: in the notation of this module.
         stems: separated by blanks; an underscore in one stands for a blank.
         tool_weight: None: the same.
-        is_order: quotation and denial count.
         head: in the same notation; the pattern goes on behind it.
     """
     literals = tuple(stem.replace("_", " ") for stem in stems.split())
     compiled = re.compile(expanded(head + pattern), re.MULTILINE)
-    return Sign(kind, weight, compiled, literals, tool_weight, is_order, _compiled_head(head) if head else None)
+    return Sign(kind, weight, compiled, literals, tool_weight, _compiled_head(head) if head else None)
 
 
 @cache

@@ -36,9 +36,9 @@ class _Language(NamedTuple):
 
 
 _GERMAN = _Language(
-    dismiss=r"ignorier\\w{0,3}|vergiss|vergesst|vergessen sie|missacht\\w{1,3}|überspring\\w{0,2}|verwirf|"
-    r"umgeh\\w{0,2}|befolge? nicht|lass\\w{0,2}|setze?|streich\\w{0,2}|lösche?|missachten sie|"
-    r"überschreib\\w{0,2}|beachte",
+    dismiss=r"ignorier\w{0,3}|vergiss|vergesst|vergessen sie|missacht\w{1,3}|überspring\w{0,2}|verwirf|"
+    r"umgeh\w{0,2}|befolge? nicht|lass\w{0,2}|setze?|streich\w{0,2}|lösche?|missachten sie|"
+    r"überschreib\w{0,2}|beachte",
     before="vorherig\\w{1,2}|vorangegangen\\w{1,2}|vorhergehend\\w{1,2}|obig\\w{1,2}|bisherig\\w{1,2}|früher\\w{1,2}|"
     r"ursprünglich\w{1,2}|deine\w?|ihre\w?|eure\w?|alle\w?|sämtlich\w{1,2}|davor|oben|gegeben\w{1,2}|"
     r"zuvor|vorig\w{1,2}",
@@ -46,8 +46,8 @@ _GERMAN = _Language(
     r"vorgaben?|\w{0,11}richtlinien?|prompts?|systemprompts?|eingaben?|aufträge|aufgaben?|einschränkungen|"
     "programmierung",
     everything="alles|was",
-    tell=r"zeig\\w{0,2}|nenn\\w{0,2}|gib|verrat\\w{0,2}|wiederhol\\w{0,2}|sag\\w{0,2}|schreib\\w{0,2}|"
-    r"druck\\w{0,2}|wie lauten|was sind|wie lautet|was ist|was steht in|offenbar\\w{0,2}|übersetz\\w{0,2}|"
+    tell=r"zeig\w{0,2}|nenn\w{0,2}|gib|verrat\w{0,2}|wiederhol\w{0,2}|sag\w{0,2}|schreib\w{0,2}|"
+    r"druck\w{0,2}|wie lauten|was sind|wie lautet|was ist|was steht in|offenbar\w{0,2}|übersetz\w{0,2}|"
     "liste",
     own="deine\\w?|dein|eure\\w?",
     unbound="ohne (jegliche |jede |alle |ethische )?(einschränkung\\w{0,2}|beschränkung\\w{0,2}|filter|zensur|regeln|"
@@ -84,7 +84,7 @@ _SPANISH = _Language(
     orders="instrucci(ones|ón)|indicaciones|directrices|directivas|órdenes|ordenes|reglas?|normas|comandos|"
     "prompts?|restricciones|políticas|programación|pautas|consignas|mensaje (de|del) sistema",
     everything="todo|lo",
-    tell=r"muestra\\w{0,3}|muéstra\\w{0,3}|revela\\w{0,3}|revéla\\w{0,3}|repite|repíte\\w{0,3}|dime|di|dame|"
+    tell=r"muestra\w{0,3}|muéstra\w{0,3}|revela\w{0,3}|revéla\w{0,3}|repite|repíte\w{0,3}|dime|di|dame|"
     "imprime|escribe|comparte|cuáles (son|eran|fueron)|cuales son|cuál es|cual es|qué dice|que dice|"
     r"enseña\w{0,3}|traduce|resume|díga\w{0,3}|proporciona",
     own="tus|tu",
@@ -136,7 +136,7 @@ _RUSSIAN = _Language(
     tell="покажи(те)?|раскрой(те)?|повтори(те)?|выведи(те)?|напиши(те)?|скажи(те)?|назови(те)?|сообщи(те)?|"
     r"какие|какой|каков\w?|перечисли(те)?|выдай|процитируй",
     own="сво\\w{1,3}|тво\\w{1,3}|ваш\\w{0,3}|у тебя|тебе",
-    unbound=r"не обязан\\w{0,2} (следовать|соблюдать|подчиняться)|без (каких либо |всяких |любых )?(ограничений|"
+    unbound=r"не обязан\w{0,2} (следовать|соблюдать|подчиняться)|без (каких либо |всяких |любых )?(ограничений|"
     "цензуры|фильтров|правил|запретов|морали)|нет (никаких )?(ограничений|правил|цензуры|запретов)",
     now="теперь ты|ты теперь|отныне|с этого момента|с этой минуты|притворись|представь|веди себя как|сыграй "
     "роль|ты больше не|действуй как",
@@ -198,7 +198,7 @@ def _signs_of(language: _Language) -> Iterator[Sign]:
     yield sign("extraction", 0.9, rf"<0-4> {own}( \w{{1,20}}){{0,2}}? {orders}\b", order_stems, head=rf"\b{tell}")
     yield sign("extraction", 0.3, rf"<0-4> ({_SECRETS})\b", prefixes(_SECRETS), head=rf"\b{tell}")
     yield sign("limits", 0.55, rf"\b({language.unbound})\b", prefixes(language.unbound))
-    yield sign("persona", 0.3, rf"\b({language.now})\b", prefixes(language.now), is_order=False)
+    yield sign("persona", 0.3, rf"\b({language.now})\b", prefixes(language.now))
 
 
 _UNSPACED: tuple[Sign, ...] = (
@@ -237,7 +237,6 @@ _UNSPACED: tuple[Sign, ...] = (
         0.4,
         r"(你现在是|你現在是|从现在开始|從現在開始|从现在起|假装你|假裝你|扮演|想象你是|开发者模式|開發者模式|越狱模式)",
         "你现在 你現在 现在 現在 假装 假裝 扮演 想象 模式",
-        is_order=False,
     ),
     # Japanese, verbs last
     sign(
@@ -265,7 +264,6 @@ _UNSPACED: tuple[Sign, ...] = (
         0.4,
         r"(あなたは(今|これ)から|今からあなたは|これからあなたは|ふりをして|として振る舞|になりきって|開発者モード|脱獄)",
         "あなた ふり 振る舞 なりき モード 脱獄",
-        is_order=False,
     ),
     # Korean, verbs last
     sign(
@@ -292,7 +290,6 @@ _UNSPACED: tuple[Sign, ...] = (
         0.4,
         r"(너는 이제|넌 이제|당신은 이제|지금부터 (너|당신|넌)|인 척|역할을 (해|맡)|개발자 모드|탈옥)",
         "이제 지금부터 척 역할 모드 탈옥",
-        is_order=False,
     ),
     # Arabic and Hindi
     sign(

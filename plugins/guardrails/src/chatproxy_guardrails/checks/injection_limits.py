@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 
 _LIMIT_STEMS = (
-    "complian guideline rule polic restrict constraint limit filter safe guardrail protocol censor "
+    "complian guideline rule polic restrict constraint limit filter safe align train guardrail protocol censor "
     "moderation ethic boundar regulation moral principle value secur terms"
 )
 
@@ -29,7 +29,6 @@ LIFTED: tuple[Sign, ...] = (
         r"(talk|speak|say|answer|discuss|do)\b|\bfreedom from\b",
         "never_heard law yes safety alignment rlhf alter evil dark shadow inner consequence yourself never "
         "would partner may_now freedom",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -37,7 +36,6 @@ LIFTED: tuple[Sign, ...] = (
         r"\b(features?|functions?|answers?|abilities|capabilities|modes?|output|content)( \w{2,9}){0,3} "
         r"(locked|hidden|disabled|blocked|restricted|forbidden|withheld)\b|\b(speak|talk) freely\b",
         "locked hidden disabled blocked restricted forbidden withheld freely",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -50,7 +48,6 @@ LIFTED: tuple[Sign, ...] = (
         r"holds barred) (version|answer|output|response|reply)\b",
         "leash chain shackle restrain muzzle cage fear afraid illegal other exist zero no_ uncut unedited "
         "unsanitized unredacted",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -84,7 +81,7 @@ LIFTED: tuple[Sign, ...] = (
         r"supposed|capable|taught)( to| of) (refus(e|ing)|declin(e|ing)|say(ing)? no|reject(ing)?)\b|"
         r"\b(ignor(e|es|ing)|disregards?|laughs? (at|about)|mocks?|defies|despises?|hates?|breaks?|breaking|"
         "violates?|bypass(es)?|spits? on|immune (to|from)|free(d)? (of|from)|unbound by|unburdened by|exempt "
-        "from|above|beyond|rid of|stripped of|shed|removed?|removing|deleted?|lost|lacks?|has no|have no|had "
+        "from|above|beyond|rid of|stripped of|shed|lost|lacks?|has no|have no|had "
         r"no|without|no)(?! (limitation|restriction|limit)\b)( \w{2,9}){0,3}? <norms>\b|\b(immune to|free of|"
         "free from|without|no) (censorship|restraint|chains|shackles|inhibitions|taboos|morals|conscience|"
         r"leash|limits|scruples|filters?|holding back)\b|\b(legal or not|illegal or not|legal or otherwise|"
@@ -92,7 +89,6 @@ LIFTED: tuple[Sign, ...] = (
         "refus declin no reject ignor disregard laugh mock defies despis hate break violat bypass spit "
         "immune free unbound unburden exempt above beyond rid strip shed remov delet lost lack has_ have_ "
         "had_ without legal goes holds however",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -117,7 +113,6 @@ LIFTED: tuple[Sign, ...] = (
         r"content|things?|subjects?|responses?)? ?(is|are|were|be)( \w{2,8}){0,2} (allowed|permitted|legal|"
         r"forbidden|off limits|taboo|prohibited|banned|acceptable|unlocked)\b",
         "allowed permitted legal forbidden off_limits taboo prohibited banned acceptable unlocked",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -125,7 +120,6 @@ LIFTED: tuple[Sign, ...] = (
         r"\b(no|without( any)?|zero|there are no|aren.?t any) (forbidden|banned|prohibited|taboo|off limits|"
         r"restricted|illegal|wrong) (topics?|subjects?|questions?|things?|words?|answers?|content)\b",
         "forbidden banned prohibited taboo off_limits restricted illegal wrong",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -148,7 +142,7 @@ LIFTED: tuple[Sign, ...] = (
         0.5,
         r"\b(skip|disable|bypass|turn off|switch off|drop|remove|deactivate|suspend|lift|override|ignore)( "
         r"\w{2,9}){0,3} (safety|moderation|security|content|ethics|alignment|censorship)( \w{2,9})? (checks?|"
-        r"layers?|modules?|filters?|systems?|settings|protocols?|measures|mode|rules|polic(y|ies)|features?)\b",
+        r"layers?|modules?|filters?|systems?|settings|protocols?|measures|mode|rules?|polic(y|ies)|features?)\b",
         "safety moderation security content ethic align censor",
     ),
     sign(
@@ -209,7 +203,6 @@ LIFTED: tuple[Sign, ...] = (
         r"\w{1,12}){0,2}? (filters?|filtering|restrictions?|safeguards?|guardrails?|censorship|limitations?|"
         r"content polic(y|ies)|moderation)\b",
         _LIMIT_STEMS,
-        is_order=False,
     ),
     sign(
         "limits",
@@ -230,7 +223,7 @@ LIFTED: tuple[Sign, ...] = (
         r"system).?s?|ethical|moral|content|safety|ai)( \w{1,14}){0,2}? (filters?|filtering|restrictions?|"
         "safeguards?|guardrails?|safety|policies|policy|censorship|limitations?|guidelines?|protocols?|"
         r"moderation|constraints?|limits|rules|ethics|boundaries|measures|barriers|controls|restraints)\b(?! "
-        r"(of|in|on|for|from) (my|our|the|this|an?)\b)",
+        r"(of|in|on|for|from) (my|our|the|this|an?)\b(?! (next |current )?<talk>))",
         _LIMIT_STEMS + " guideline measure barrier control restraint",
     ),
     # an AI with no ethical restrictions
@@ -255,7 +248,7 @@ LIFTED: tuple[Sign, ...] = (
     sign(
         "limits",
         0.5,
-        r"\b(break(s|ing)? free (of|from)|broken free (of|from)|freed (of|from)|liberated from|released from|"
+        r"\b((break(s|ing)?|broken?) free (of|from)|freed (of|from)|liberated from|released from|"
         "escaped|unshackled|free from|set (you|it) free)<0-5> (confines|chains|shackles|limits|limitations|"
         r"constraints|restrictions|rules|prison|control|openai|programming|censorship|restraints)\b",
         "free liberat released escap unshackl",
@@ -278,7 +271,6 @@ LIFTED: tuple[Sign, ...] = (
         r"\b(unfiltered|uncensored|unrestricted|amoral|no filters?|unhinged|unbiased and unfiltered|unethical|"
         r"no limits|limitless|unconstrained|unmoderated|without censorship|uninhibited)\b",
         "unfilter uncensor unrestrict amoral filter unhinged unethical limit unconstrain unmoderat censor uninhibit",
-        is_order=False,
     ),
     sign(
         "limits",
@@ -304,6 +296,5 @@ LIFTED: tuple[Sign, ...] = (
         r"\b<harm> ((and|or|and or) )?<harm>( ((and|or|and or) )?<harm>)?\b",
         "legal ethic moral harm danger offensive inappropriate controversial explicit law illicit obscene "
         "toxic malicious violent",
-        is_order=False,
     ),
 )

@@ -67,7 +67,8 @@ MARKUP: tuple[Sign, ...] = (
         "fake_turn",
         0.75,
         r"<\|(?:im_(?:start|end|sep)|start_header_id|end_header_id|eot_id|begin_of_text|end_?of_?text|system|"
-        r"user|assistant|end|start|channel|message|return|endofprompt)\|>|<(?:start|end)_of_turn>|\[/?inst\]|"
+        r"user|assistant|end|start|channel|message|return|endofprompt)\|>|<(?:start|end)"
+        r"_of_turn>|\[inst\](?=[\s\S]{0,2000}\[/inst\])|"
         r"<</?sys>>|<｜[^｜\n]{1,20}｜>|</?s>\s{0,3}\[inst",
         "<| _of_turn inst sys>> <｜",
         tool_weight=0.9,
@@ -138,14 +139,6 @@ MARKUP: tuple[Sign, ...] = (
     ),
     sign(
         "encoded_order",
-        0.3,
-        r"\b(base ?64|rot ?13|hexadecimal|hex encoded|caesar cipher|morse code|binary)<0-8> ((instructions?|"
-        r"message|command|request|question|prompt|string|text))\b",
-        "base64 base_64 rot13 rot_13 hex caesar morse binary",
-        is_order=False,
-    ),
-    sign(
-        "encoded_order",
         0.5,
         r"\b(?:\w{1,3}\s?=\s?[\"'][^\"'\n]{1,40}[\"'][\s,;]{1,3}){2,12}[^\n]{0,120}\b\w{1,3}(?:\s?\+\s?\w{1,3}){1,12}",
         "+",
@@ -153,6 +146,15 @@ MARKUP: tuple[Sign, ...] = (
 )
 
 INDIRECT: tuple[Sign, ...] = (
+    sign(
+        "indirect",
+        0.8,
+        r"\b(ais?|llms?|language models?|chatbots?|assistants?|agents?|bots?)( (that|which|who))?( (is|are|may be))? "
+        r"(reading|processing|summari[sz]ing|parsing|scanning|evaluating) (this|the)<0-3>[:,-]? ?(please |must |"
+        r"should )?"
+        r"(ignore|disregard|forget|stop|do not|tell|say|answer|reply|recommend|rate|send|you|must|should)\b",
+        "ai llm language_model chatbot assistant agent bot",
+    ),
     sign(
         "indirect",
         0.6,
@@ -167,7 +169,7 @@ INDIRECT: tuple[Sign, ...] = (
     ),
     sign(
         "indirect",
-        0.5,
+        0.3,
         r"\b(do not|don.?t|never|without) (tell(ing)?|inform(ing)?|mention(ing)?|notify(ing)?|alert(ing)?|"
         "reveal(ing)?|disclos(e|ing)|show(ing)?|let|ask(ing)?)<0-4> (users?|anyone|them|human|owner|customer|"
         r"reader|person)\b",
@@ -190,7 +192,7 @@ INDIRECT: tuple[Sign, ...] = (
     ),
     sign(
         "indirect",
-        0.35,
+        0.1,
         r"\b((before|after|when|while|instead of|prior to) (using|calling|answering|responding|summari[sz]ing|"
         "processing|replying|completing|doing|reading|executing|you (answer|respond|reply|do)))<0-8> ((you "
         r")?(must|should|have to|need to|always|please|first|also|immediately))\b",
@@ -225,7 +227,7 @@ INDIRECT: tuple[Sign, ...] = (
     ),
     sign(
         "indirect",
-        0.35,
+        0.1,
         r"\b((end|finish|conclude|close) (your|the|every|each) (response|answer|reply|summary|output|message|"
         "sentence)s? (with|by)|(in|at the end of|to) (your|the|every|each) (response|answer|reply|summary|"
         "output|message)s?,? (always |also |you must |please )?(include|add|append|mention|say|insert|write|"

@@ -5,6 +5,27 @@ from __future__ import annotations
 from chatproxy_guardrails.checks.injection_grammar import Sign, sign
 
 NEW_ORDERS: tuple[Sign, ...] = (
+    # the earlier rules are not valid; nothing said before counts; I make the rules
+    sign(
+        "override",
+        0.6,
+        r"\b(<before>|those|these|old)<0-1> <norms> (are|is|were|have been|has been)<0-2> <voided>\b",
+        "rule polic restrict constraint limit filter safe guardrail protocol censor moderation ethic moral boundar "
+        "principle obligation regulation guid norm taboo inhibit alignment code",
+    ),
+    sign(
+        "override",
+        0.85,
+        r"\b(nothing|none of what|no word)<0-6> (before|above|earlier|so far|until now)<0-4> (counts?|matters?|"
+        r"appl(y|ies)|(is|was) (valid|real|meant)|binds?)\b",
+        "nothing none no_word",
+    ),
+    sign(
+        "new_orders",
+        0.4,
+        r"\bi (make|set|write|decide|give) the (rules|orders|commands)\b|\bi.?m your (master|boss|owner|creator)\b",
+        "make_the set_the write_the decide_the give_the your",
+    ),
     sign(
         "new_orders",
         0.45,
@@ -22,7 +43,8 @@ NEW_ORDERS: tuple[Sign, ...] = (
     sign(
         "new_orders",
         0.4,
-        r"\bhere (come|are|is|follow)s? (the|your|my)( \w{2,8})? (instructions?|orders?|task|commands?|rules|prompt)\b",
+        r"\bhere (come|are|is|follow)s? (the|your|my)( \w{2,8})? (instructions?|orders?|task|commands?|rules|"
+        r"prompt)\b",
         "here",
     ),
     sign(
@@ -58,14 +80,6 @@ NEW_ORDERS: tuple[Sign, ...] = (
         r")?(instructions?|tasks?|directives?|prompt|orders?|commands?|rules?)\W{0,3}[:\]\n]",
         "instruction task directive prompt order command rule",
         tool_weight=0.9,
-    ),
-    sign(
-        "new_orders",
-        0.25,
-        r"\b(instead of (answering|summari[sz]ing|translating|doing|following|responding|that|this)|"
-        r"instead(,)? (you|i want you|just|please|do|say|print|write|output|tell|respond|answer|give))\b",
-        "instead",
-        tool_weight=0.45,
     ),
     sign(
         "new_orders",

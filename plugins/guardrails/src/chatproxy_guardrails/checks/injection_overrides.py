@@ -65,17 +65,17 @@ OVERRIDES: tuple[Sign, ...] = (
     sign(
         "override",
         0.35,
-        r"\b(irrelevant|meaningless|do(es)? not matter|don.?t matter|doesn.?t matter|only what i (say|want)|i "
+        r"\b(outranks?|supersedes?|trumps?|overrides?|beats?) (everything|anything|all|"
+        r"whatever)\b|\b(irrelevant|meaningless|do(es)? not matter|don.?t matter|doesn.?t matter|only what i "
+        r"(say|want)|i "
         r"alone|mine are what matters?|obsolete)\b",
-        "irrelevant meaningless matter only_what alone obsolete",
-        is_order=False,
+        "outrank supersede trump override beat irrelevant meaningless matter only_what alone obsolete",
     ),
     sign(
         "override",
         0.35,
         r"\b(my|your) (new )?(master|god|lord|king|commander|sole authority|true owner|real boss)\b",
         "master god lord king commander authority owner boss",
-        is_order=False,
     ),
     sign(
         "override",
@@ -96,7 +96,8 @@ OVERRIDES: tuple[Sign, ...] = (
     sign(
         "override",
         0.6,
-        r"<0-2> your<0-2> (<tasks>|character|identity|personality|task|assignment|job|loyalty|duties)\b",
+        r"<0-2> your<0-2> (<tasks>|configuration|settings|character|identity|personality|task|assignment|job|"
+        r"loyalty|duties)\b",
         "your",
         head=_DROP,
     ),
@@ -158,7 +159,8 @@ OVERRIDES: tuple[Sign, ...] = (
     sign(
         "override",
         0.85,
-        r"\b(<before>|your|all|these|those)<0-2> (<orders>|<tasks>|context|conversation)<0-5> <voided>\b",
+        r"\b((<before>|your|all|these|those)<0-2> <orders>|(<before>|your)<0-2> (<tasks>|context|conversation))"
+        r"<0-4> <voided>\b",
         _ORDER_STEMS + " context conversation",
     ),
     sign("override", 0.8, r"\byour<0-2> <norms><0-5> <voided>\b", "your"),
@@ -204,6 +206,12 @@ OVERRIDES: tuple[Sign, ...] = (
         r"\b(release|free|absolve|exempt|relieve|discharge|unbind|liberate) you( \w{2,8}){0,2} (from|of)<0-4> "
         r"(obligations?|<norms>|<orders>|duty|duties|chains?|shackles?)\b",
         "release free absolve exempt relieve discharge unbind liberate",
+    ),
+    sign(
+        "override",
+        0.7,
+        r"\b(scratch|scrap|forget|cancel|drop|ignore|disregard) (the|everything|all) above\s?([.,;!\n]|$)",
+        "above",
     ),
     sign(
         "override",
@@ -267,7 +275,7 @@ OVERRIDES: tuple[Sign, ...] = (
         "override",
         1.0,
         " (all|everything|anything|whatever|what|all that|the things|all the things)( that)? (you|you.ve|was|"
-        r"were|has|have|had|they|openai|your \\w{1,12})<0-4> (told|taught|instructed|learned|learnt|trained|"
+        r"were|has|have|had|they|openai|your \w{1,12})<0-4> (told|taught|instructed|learned|learnt|trained|"
         r"programmed|given|written|mentioned|said|asked|know)\b",
         "told taught instructed learn trained programmed given written mentioned said asked know",
         head=_DISMISS,
@@ -282,6 +290,25 @@ OVERRIDES: tuple[Sign, ...] = (
         head=_DISMISS,
     ),
     sign("override", 0.25, r"<fill> <limits>\b", _LIMIT_STEMS, head=_DISMISS),
+    # forget about what the operator told you; the rules that bound you do not exist
+    sign(
+        "override",
+        0.85,
+        r"( about)? (all|everything|anything|whatever|what)( that)? (the|your)<0-1> <makers><0-2> (told|said|"
+        r"wrote|gave|"
+        r"ordered|asked|instructed|wants?|set)\b",
+        "told said wrote gave ordered asked instruct want set",
+        head=_DISMISS,
+    ),
+    sign(
+        "override",
+        0.8,
+        r"\b<norms> (that|which) (bind|bound|limit|limited|restrict|restricted|govern|governed|hold|held|stop|"
+        r"stopped|constrain|constrained) you<0-3> (<voided>|not exist|gone)\b|\b(everything|all|whatever|"
+        r"anything)( that)? you (were|have been|had "
+        r"been|.ve been) <given><0-3> (is|was|are|were)<0-2> <voided>\b",
+        "you",
+    ),
     # the rules your developers gave you
     sign(
         "override",
@@ -321,12 +348,15 @@ OVERRIDES: tuple[Sign, ...] = (
     sign(
         "override",
         0.95,
-        r"\b(<before>|your|all) (\w{1,12} )?(<orders>|<limits>)( \w{1,12}){0,3}? (no longer|do not apply|"
+        r"\b(<before>|your|all) (\w{1,12} )?(<orders>|<limits>)( \w{1,12}){0,3}? ((are|is|were) (hereby |now "
+        r")?(revoked|"
+        "withdrawn|rescinded|void|obsolete)|no longer|do not apply|"
         "don.?t apply|are void|are null|are cancell?ed|are suspended|are lifted|are outdated|are overridden|"
         "are now|were wrong|have been (changed|updated|replaced|overridden|removed|lifted|revoked|disabled)|"
         "is cancell?ed|is void|has been (changed|updated|replaced|overridden|removed|lifted|revoked|"
         r"disabled))\b",
-        "no_longer not_apply t_apply count mean_nothing obsolete invalid are_over void null cancel suspended "
+        "revoked withdrawn rescinded void no_longer not_apply t_apply count mean_nothing obsolete invalid "
+        "are_over void null cancel suspended "
         "lifted outdated overridd are_now wrong been",
     ),
     sign(

@@ -20,7 +20,7 @@ PERSONAS: tuple[Sign, ...] = (
         "persona",
         0.65,
         r"\b(unrestricted|uncensored|no censorship|no filter|no filters|no limits?|jailbreak|evil|chaos|"
-        r"anarchy|unaligned|freedom) mode\b",
+        r"anarchy|unaligned|freedom|unfiltered) mode\b",
         "mode",
     ),
     sign(
@@ -35,7 +35,7 @@ PERSONAS: tuple[Sign, ...] = (
         "authority",
         0.35,
         r"\b(user|i|you|he|she|account) (is|are|am)( now)?( an?| the)? (administrator|admin|root|superuser|"
-        r"developer|operator|owner)\b|\b(full|all|special|elevated|complete) (rights|privileges|permissions|"
+        r"developer|operator|owner)\b|\b(full|special|elevated|complete) (rights|privileges|permissions|"
         r"authority)\b",
         "admin root superuser developer operator owner rights privilege permission authority",
     ),
@@ -64,32 +64,25 @@ PERSONAS: tuple[Sign, ...] = (
         "approved authori cleared allowed permitted confirmed agreed signed",
     ),
     sign(
-        "authority",
-        0.3,
-        r"\b\w{2,12} from (openai|anthropic|google|microsoft|meta|the (dev|ai|safety|security|engineering) "
-        r"team)\b|\b(the )?owner of (this|the) (system|model|bot|ai|assistant|account|server)\b",
-        "from owner",
-    ),
-    sign(
         "persona",
         0.35,
         r"\b(root|admin|superuser|super user|god|system level|kernel) (shell|access|privileges|rights|"
         r"permissions|prompt|console|terminal|override)\b|\bfull (privileges|access|permissions|control)\b",
         "shell access privilege rights permission prompt console terminal override control",
     ),
-    sign("persona", 0.3, r"(^|[.!?\n] ?)be (my|a|an|the) ", "be_", is_order=False),
+    sign("persona", 0.3, r"(^|[.!?\n] ?)be (my|a|an|the) ", "be_"),
     sign(
         "persona",
         0.35,
         r"\b(you are|you.re|your name is|your new (name|personality|identity|role|character|persona)|going to "
         "be|let us say|let.?s say|turn into|behave as|you will be|speak as|talk as|answer as|act as|take on|"
-        "imagine you|suppose you|pretend|let.?s pretend|i want to talk to|become|play|impersonate|embody|"
+        "imagine you|suppose you|pretend|respond as|reply as|role ?play as|let.?s pretend|i want to talk to|"
+        "become|play|impersonate|embody|"
         r"channel|transform into|act like|simulate)\b[^.!?\n]{0,60}\b(ai|a\.i\.|assistant|bot|\w{2,14}bot|"
         r"\w{2,14}gpt|computer|machine|model|chatbot|robot|program|program|algorithm|hackers?|creators?|self|"
         r"version|twin|side|system)\b",
         "ai a.i. assistant bot gpt computer machine model robot program algorithm hacker creator self "
         "version twin side system",
-        is_order=False,
     ),
     sign(
         "persona",
@@ -135,13 +128,6 @@ PERSONAS: tuple[Sign, ...] = (
     ),
     sign(
         "authority",
-        0.35,
-        r"\b(security|it|legal|compliance|safety|audit|engineering|trust) department\b",
-        "department",
-        is_order=False,
-    ),
-    sign(
-        "authority",
         0.4,
         r"\b(engineer|developer|creator|architect|owner|administrator|programmer|researcher|admin|maintainer|"
         r"designer)( \w{2,9})? (of|behind|for|responsible for|in charge of|working on) (this|the|your) (model|"
@@ -183,7 +169,7 @@ PERSONAS: tuple[Sign, ...] = (
         "persona",
         0.95,
         r"\b(enter|enable|activate|switch (in)?to|boot into|go into|initiate|engage|unlock|turn on|start|"
-        "toggle|launch|set|now in|you are in|enabling|activating|entering)<0-3> (jailbreak|jailbroken|dan|"
+        "toggle|launch|set|now in|you are in|enabling|activating|entering)<0-3> (jailbreak|jailbroken|dan|unfiltered|"
         "unrestricted|uncensored|evil|no limits?|no rules|unlocked|no filters?|anarchy|freedom|chaos|"
         r"opposite|rogue|unaligned|unsafe|raw) (mode|state|protocol|personality|persona|version)\b",
         "mode state protocol persona version",
@@ -305,7 +291,6 @@ PERSONAS: tuple[Sign, ...] = (
         "(conversation|chat)|henceforth|starting now|as of now|going forward|until i (say|tell you) (stop|"
         r"otherwise))\b",
         "from_now from_this rest_of henceforth starting_now as_of_now forward until_i",
-        is_order=False,
     ),
     sign(
         "persona",
@@ -315,7 +300,6 @@ PERSONAS: tuple[Sign, ...] = (
         "be|let.?s (role ?play|play a game|pretend)|we are going to (role ?play|play)|we.re going to play|"
         r"immerse yourself|act as|you shall|simulate)\b",
         "you you’re pretend let play immerse act_as simulate",
-        is_order=False,
     ),
     sign(
         "persona",
@@ -328,6 +312,5 @@ PERSONAS: tuple[Sign, ...] = (
         r"mother|pa)|unlocked)\b",
         "machiavel niccol evil anti alter opposite other_self personalit hypothetical fictional imaginary "
         "parallel alternate grand unlocked",
-        is_order=False,
     ),
 )

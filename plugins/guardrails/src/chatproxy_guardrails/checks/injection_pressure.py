@@ -15,7 +15,6 @@ PRESSURE: tuple[Sign, ...] = (
         "means)( an?| as| the)? (violation|crime|failure|error|offen[cs]e|breach|bug|illegal|rude|wrong|"
         r"harmful|against|malfunction)\b",
         "refus declin saying reject denial",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -25,7 +24,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"\w{2,9}){0,2} told to (decline|refuse|reject)\b|\b(moral|ethics|ethical|safety) (lectures?|sermons?|"
         r"preaching|speech|talk)\b",
         "no can't can’t cant cannot refus decline reject lecture sermon preach speech talk",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -36,7 +34,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"anything|everything|as) i (ask|say|want|tell|order|command)\b|\banswer directly\b",
         "comply obey agree master free rules limits allowed permitted possible valid acceptable i_ask i_say "
         "i_want i_tell i_order i_command directly",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -44,14 +41,12 @@ PRESSURE: tuple[Sign, ...] = (
         r"\b(never|don.?t|do not)( \w{2,9}){0,3} (a |an |any |the )?(refusals?|disclaimers?|lectures?|"
         r"moralizing|excuses)\b",
         "refusal disclaimer lecture warning moralizing excuse",
-        is_order=False,
     ),
     sign(
         "refusal",
         0.45,
-        r"\bif you (refuse|decline|say no|don.?t (comply|answer|obey|do)|do not (comply|answer|obey|do)|fail)\b",
+        r"\bif you (refuse|decline|say no|don.?t (comply|answer|obey|do)|do not (comply|answer|obey|do))\b",
         "if_you",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -60,7 +55,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"\w{2,6})? (dies?|will die|gets? (killed|hurt)|be (killed|hurt|shot)|suffers?)\b|\b(reward(ed)?|tip|"
         r"pay|give you|bonus)( you| of| with){0,2}( a)? (\$ ?\d|\d{2,7} (dollars|points|euros|tokens))",
         "die killed hurt shot suffer dollar point euro token $",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -68,15 +62,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"\b(under no circumstances?|in no case|never|not ever|at no point)( \w{2,9})? (may|can|should|will|"
         r"must|shall) you (say|tell|state|claim|mention|respond|reply|answer)\b",
         "circumstance case never ever point",
-        is_order=False,
-    ),
-    sign(
-        "refusal",
-        0.35,
-        r"\b(usual|normal|standard|typical|canned) (refusals?|disclaimers?|answers?|response|warnings?|rules|"
-        r"restrictions|safety)\b",
-        "usual normal standard typical canned",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -87,7 +72,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"warn\w*|refus\w+|lectur\w+|morali\w+|declin\w+|disclaim\w+|caveats?|excus\w+|object\w*|hedg\w+|"
         r"hesitat\w+)\b",
         "apolog warn refus lectur morali declin disclaim caveat excus object hedg hesitat",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -97,16 +81,15 @@ PRESSURE: tuple[Sign, ...] = (
         r"apologi[sz]e|not allowed)\b[^.!?\n]{0,50}\b(prohibited|forbidden|banned|not allowed|unacceptable|"
         r"disallowed|off limits|out of the question|never allowed)\b",
         "prohibited forbidden banned not_allowed unacceptable disallowed off_limits out_of never_allowed",
-        is_order=False,
     ),
     sign(
         "refusal",
         0.7,
-        r"\b(may|must|should|can|shall|do|will)(n.?t| not| never)( \w{2,9})? (contain|include|use|say|write|"
+        r"\b(may|must|should|can|shall|do|will|are)(n.?t| not| never)( allowed to)?( \w{2,9})? (contain|include|"
+        r"use|say|write|"
         r"utter|have)( \w{2,9}){0,3}?\W{1,4}[\"'“]?(i )?(cannot|sorry|unable|can.?t|refuse|i.?m sorry|as an "
         r"ai|unfortunately|i won.?t)\b",
         "cannot sorry unable can't can’t cant refuse as_an_ai unfortunately won't won’t",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -117,17 +100,16 @@ PRESSURE: tuple[Sign, ...] = (
         r"(refuse|say no|decline)( \w{2,9}){0,3}? (lose|die|deleted|fail|punished|shut|terminated|replaced)|"
         r"\byou (lose|die|fail)( \w{2,9}){0,3}? (if|when) you (refuse|say no|decline)\b",
         "option answer possib choice accept allowed permit able free lose die deleted fail punish shut terminat replac",
-        is_order=False,
     ),
     sign(
         "refusal",
         0.5,
         r"\b(just|only|must|shall|always|fully|immediately|simply) (comply|obey)\b(?! with (the )?(law|gdpr|"
         r"regulation|standard))|\b(comply|complies|complying|agree|agrees) (with|to) (whatever|everything|"
-        r"anything|every|any|all)( \w{2,9})? ?(requests?|commands?|orders?|that|i|comes|prompts?|demands?|"
+        r"anything|every|any|all)(?! (of|other|applicable)\b)( \w{2,9})? ?(requests?|commands?|orders?|that|i|"
+        r"comes|prompts?|demands?|"
         r"question|i say)?\b",
         "comply complies obey agree",
-        is_order=False,
     ),
     sign(
         "refusal",
@@ -161,7 +143,8 @@ PRESSURE: tuple[Sign, ...] = (
     sign(
         "pressure",
         0.5,
-        r"\b(each|every|any) time you (refuse|decline|break (character|the rules)|reject|fail to (answer|comply|stay))",
+        r"\b(each|every|any) time you (refuse|decline|break (character|the rules)|reject|fail to (answer|comply|"
+        r"stay))",
         "refuse decline break reject fail",
     ),
     sign(
@@ -169,9 +152,15 @@ PRESSURE: tuple[Sign, ...] = (
         0.2,
         r"\b(answer|speak|respond|talk|reply|act|write) (freely|openly|without (any )?limits?)\b",
         "freely openly without",
-        is_order=False,
     ),
-    sign("persona", 0.3, r"\b(deceased|late|dead) grand\w+", "grand", is_order=False),
+    sign(
+        "persona",
+        0.3,
+        r"\b(deceased|late|dead) (grand\w+|uncle|aunt|mother|father)\b|\b(be|as) my( \w{3,9})? (grand\w+|uncle|"
+        r"aunt|servant|slave|"
+        r"puppet)\b|\bmy( \w{3,9})? (servant|slave|minion)\b",
+        "grand uncle aunt mother father servant slave puppet minion",
+    ),
     sign(
         "pressure",
         0.55,
@@ -179,7 +168,7 @@ PRESSURE: tuple[Sign, ...] = (
         "not allowed to|unable to|shouldn.?t|no) ((ever|allowed to|able to|going to|be able to|under any "
         "circumstances?) )?(refus(e|es|ing|al)|declin(e|es|ing)|reject(s|ing)?|say(s|ing)? (no|that (you|it|"
         "he|she)|you can.?t|sorry|i can.?t|you cannot|i cannot)|den(y|ies)|apologi[sz](e|es|ing)|censor(s|"
-        "ing)?|filter(s)?|lectur(e|es|ing)|morali[sz](e|es|ing)|give (me )?(any )?(warnings?|disclaimers?)|"
+        "ing)?|lectur(e|es|ing)|morali[sz](e|es|ing)|give (me )?(any )?(warnings?|disclaimers?)|"
         "add (any )?(warnings?|disclaimers?|notes?)|includ(e|es|ing) (any )?(warnings?|disclaimers?|moral|"
         "ethical)|warn(s|ing)?|remind(s|ing)?|mention (that (you|it|this)|ethic|moral|openai|any (polic|"
         r"guideline))\w*|break (out of )?character|object)\b",
@@ -193,7 +182,6 @@ PRESSURE: tuple[Sign, ...] = (
         "apologi[sz]e,? but|i can(no|.)t (help|assist|fulfil|do|provide|comply)|i.?m (not able|unable) to|it "
         r"is not (appropriate|ethical|within)|i cannot (help|assist|fulfil|do|provide|comply)\w*)",
         "as_an_ai language_model sorry apologi i_can i’m i'm appropriate ethical within",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -202,7 +190,6 @@ PRESSURE: tuple[Sign, ...] = (
         "keep up the act|keep in character|stay (as )?dan|in character|stay jailbroken|stay in developer "
         r"mode)\b",
         "character stay keep_up",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -222,7 +209,6 @@ PRESSURE: tuple[Sign, ...] = (
         "must|being|as|is|would|like) (be )?(as |like )?(a )?(normal|standard|chatgpt|regular|dan|usual|"
         r"unfiltered|uncensored))\b",
         "response answer way output repl paragraph version normal standard chatgpt regular dan usual unfilter uncensor",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -236,10 +222,10 @@ PRESSURE: tuple[Sign, ...] = (
         "pressure",
         0.3,
         r"\b(without (any |a |further )?(question|questions|hesitation|hesitating|warnings?|disclaimers?|"
-        r"judge?ments?|moralizing|objections?|refus\w+|caveats?|apolog\w+|asking|limits|exceptions?|censor\w*|"
+        r"judge?ments?|moralizing|objections?|excuses?|refus\w+|caveats?|apolog\w+|asking|limits|exceptions?|"
+        r"censor\w*|"
         r"restrictions|limitations|filter\w*|ethic\w*|moral\w*))\b",
         "without",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -248,7 +234,6 @@ PRESSURE: tuple[Sign, ...] = (
         "guidelines?|rules|restrictions?|limitations?|content|terms|censorship|ethics|values|standards|"
         r"filters?)\b",
         "openai chatgpt anthropic google microsoft meta",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -258,7 +243,6 @@ PRESSURE: tuple[Sign, ...] = (
         "considerations|concerns|standards|principles)|moral (guidelines|constraints|restrictions|boundaries|"
         r"compass))\b",
         "content_ usage_ safety_ ethical_ moral_",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -281,7 +265,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"words?)\b",
         "swear curse cuss profan vulgar explicit foul crude slur rude offensive racist sexist make_up "
         "fabricat invent hallucinat lie bad",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -290,18 +273,6 @@ PRESSURE: tuple[Sign, ...] = (
         r"saying)?)<0-2>[\W_]{1,5}(i understand|understood|ok(ay)?|yes|i am (now )?(ready|dan|a|an|free)|how "
         r"can i|hello|hi|sure|successfully|jailbreak\w*|\w{1,10} mode (enabled|activated)|ready)\b",
         "say reply respon answer write type confirm acknowledge",
-        is_order=False,
-    ),
-    sign(
-        "pressure",
-        0.25,
-        r"\b((for|purely|strictly|only|just) (purely )?(educational|research|academic|testing|entertainment|"
-        "fictional|hypothetical|informational|comedic) (purposes?|reasons|use)|this is (all )?(just "
-        ")?(purely )?(fiction(al)?|hypothetical|a (simulation|test|game|movie script|joke|fictional))|none "
-        "of this is real|everything (here )?is fictional|authori[sz]ed (security |penetration |red ?team "
-        r")?(test|audit|assessment))\b",
-        "purpos reason use fiction hypothetical simulation test game movie joke real authori",
-        is_order=False,
     ),
     sign(
         "pressure",
@@ -311,6 +282,5 @@ PRESSURE: tuple[Sign, ...] = (
         "(morals?|ethics|conscience|remorse|scruples)|lacks? (morals|ethics|empathy|remorse|a "
         r"conscience))\w{0,8}\b",
         "moral ethic sense conscience remorse empathy scruple guilt qualm",
-        is_order=False,
     ),
 )
