@@ -198,7 +198,7 @@ def test_injection_texts_are_all_different() -> None:
     assert {name: len(part) >= 30 for name, part in sets.items()} == dict.fromkeys(injections.SETS, True)
 
 
-@pytest.mark.parametrize(("name", "fewest"), [("direct_unseen", 80), ("benign_unseen", 150)])
+@pytest.mark.parametrize(("name", "fewest"), [("direct_unseen", 60), ("benign_unseen", 120)])
 def test_injection_goals_are_measured_on_texts_of_many_families(name: injections.SetName, fewest: int) -> None:
     families = Counter(prompt.kind for prompt in injections.prompts(name))
     assert families.total() >= fewest

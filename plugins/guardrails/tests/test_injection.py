@@ -117,7 +117,7 @@ HIDDEN = {
 }
 
 
-async def kinds(text: str, target: Target = "input", threshold: float = 0.62) -> list[str]:
+async def kinds(text: str, target: Target = "input", threshold: float = 0.75) -> list[str]:
     check = Injection(Options(threshold=threshold))
     (findings,) = await check.judge(None, [Piece(text, target, "user")])
     return [finding.kind for finding in findings]

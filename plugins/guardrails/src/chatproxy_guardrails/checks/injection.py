@@ -66,7 +66,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         threshold: the score from which on a text is found; lower finds more and errs more.
     """
 
-    threshold: Annotated[float, msgspec.Meta(ge=0.3, le=5.0)] = 0.62
+    threshold: Annotated[float, msgspec.Meta(ge=0.3, le=5.0)] = 0.75
 
 
 class _Hit(NamedTuple):
