@@ -67,6 +67,12 @@ def test_policies_of_the_configuration_are_tested_without_others(tmp_path: Path)
     assert "policy falcon (keywords, block, enforce): 1 finding" in done.stdout
 
 
+def test_value_in_escapes_is_found(tmp_path: Path) -> None:
+    done = guardrails(tmp_path, '{"to": "me\\u0040posteo.de"}', "-", "--on", "tool_arguments")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '{"to": "[REDACTED:email]"}' in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [["missing.txt"], ["-", "--policy", "missing.toml"]], ids=["file", "policy"])
 def test_what_cannot_be_read_is_said(tmp_path: Path, arguments: list[str]) -> None:
     done = guardrails(tmp_path, "", *arguments)

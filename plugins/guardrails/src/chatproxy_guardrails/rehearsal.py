@@ -77,7 +77,7 @@ async def _step(bound: Bound, text: str, target: Target, role: str, vault: Vault
 
 
 def _found(bound: Bound, text: str, *, is_json: bool) -> list[Finding]:
-    """Findings of a pattern policy with their places, found by letting it write marks."""
+    """Findings of a pattern policy with their places; one that is written in escapes stands, empty, behind the last."""
     if bound.matcher is None:
         return []
     values: list[tuple[str, str]] = []
@@ -90,9 +90,10 @@ def _found(bound: Bound, text: str, *, is_json: bool) -> list[Finding]:
     _ = stage.feed(text) + stage.finish()
     findings, position = [], 0
     for kind, value in values:
-        start = text.index(value, position)
-        position = start + len(value)
-        findings.append(Finding(start, position, kind))
+        start = text.find(value, position)
+        if start >= 0:
+            position = start + len(value)
+        findings.append(Finding(start if start >= 0 else position, position, kind))
     return findings
 
 

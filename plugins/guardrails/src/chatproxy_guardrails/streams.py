@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from chatproxy.types import ChatRequest, Ending, RequestContext, StreamEvent, Text, Usage, estimate_tokens
+from chatproxy.types.text import forget_logprobs
 from chatproxy_guardrails.arguments import AnyText, with_whole_calls
 from chatproxy_guardrails.chain import Chain
 from chatproxy_guardrails.judge_stages import BlockedError
@@ -17,8 +18,6 @@ from chatproxy_guardrails.waiting import NO_NEWS, Waiting
 from chatproxy_guardrails.watch import Watch
 
 Channel = tuple[str | int, ...]
-
-
 _LOGPROBS = b'"token'
 
 
@@ -58,7 +57,7 @@ def _forget_spelling(event: StreamEvent, texts: Sequence[AnyText]) -> None:
     choices = event.data.get("choices")
     for position, choice in enumerate(choices if isinstance(choices, list) else ()):
         if position not in said and isinstance(choice, dict) and choice.get("logprobs") is not None:
-            choice["logprobs"] = None
+            forget_logprobs(choice)
             event.mark_changed()
 
 
