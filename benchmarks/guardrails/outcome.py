@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from benchmarks.guardrails.scores import Score
 from benchmarks.records import Goal, shown
-
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 class Outcome(msgspec.Struct):
@@ -71,12 +68,3 @@ def render_misses(outcomes: Sequence[Outcome]) -> str:
     """Write what fails, by class of text."""
     head = ["| What | Kind | Form | Count |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *(line for outcome in outcomes for line in outcome.misses)]) + "\n"
-
-
-def write_between_markers(path: Path, text: str) -> None:
-    """Replace what stands between the markers of a Markdown file; raises ValueError where it has none."""
-    head, begin, rest = path.read_text().partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{path} has no {BEGIN} … {END}")
-    path.write_text(f"{head}{begin}\n{text}{end}{tail}")

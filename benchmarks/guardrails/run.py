@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.guardrails import cost_series, series
-from benchmarks.guardrails.outcome import Outcome, render, render_misses, write_between_markers
+from benchmarks.guardrails.outcome import Outcome, render, render_misses
+from benchmarks.report import write_between_markers
 from benchmarks.run import machine
 
 _HERE = Path(__file__).resolve().parent

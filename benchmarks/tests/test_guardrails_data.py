@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from benchmarks.guardrails import clean, evasion, injections, look_alikes, pii_series, secret_series, secret_tokens
-from benchmarks.guardrails.outcome import Outcome, render, render_misses, write_between_markers
+from benchmarks.guardrails.outcome import Outcome, render, render_misses
 from benchmarks.guardrails.samples import Sample, Span, fill, in_json, repeatable, weave
 from benchmarks.guardrails.scores import Score, scored
 from benchmarks.records import Goal
+from benchmarks.report import write_between_markers
 
 SEED = 7
 TOKENS = {kind.name: kind for kind in secret_tokens.TOKENS}

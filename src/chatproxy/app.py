@@ -22,7 +22,7 @@ from chatproxy.errors import PluginError, StartupError
 from chatproxy.handlers.demo import CAPABILITIES, DemoHandler
 from chatproxy.handlers.relay import UpstreamRelay
 from chatproxy.handlers.upstreams import make_upstreams, upstream_secrets
-from chatproxy.logs import ExchangeLog, register_secret
+from chatproxy.logs import ExchangeLog, register_secret, secrets_of_process
 from chatproxy.plugins.background import Background
 from chatproxy.plugins.discovery import discover
 from chatproxy.plugins.hooks import Hooks
@@ -43,6 +43,7 @@ from chatproxy.surfaces.passthrough import passthrough_routes
 from chatproxy.surfaces.responses_routes import ResponsesSurface
 from chatproxy.types.app import App
 from chatproxy.types.handler import Handler
+from chatproxy.types.stats import GatewayStats, PluginStats
 
 AFTER_DRAIN_S = 5.0
 
@@ -66,6 +67,7 @@ class ChatproxyApp:
         self._start_error: StartupError | None = None
         everything = (placed.impl for found in registry.placed.values() for placed in found)
         self._watchdog = Watchdog(everything, registry.states)
+        parts.app.stats = self._stats
         self.litestar = self._litestar()
         self._guarded = EdgeGuard(
             cast("ASGIApp", self.litestar),
@@ -142,6 +144,27 @@ class ChatproxyApp:
                 raise
             raise self._start_error from None
 
+    def _stats(self) -> GatewayStats:
+        engine, background, states = self._parts.engine, self._parts.background, self.registry.states
+        return GatewayStats(
+            in_flight=len(engine.live),
+            max_in_flight=engine.limits.max_concurrency,
+            draining=engine.draining,
+            plugins={
+                name: PluginStats(
+                    calls=state.calls,
+                    failures=state.failures,
+                    skipped=state.skipped,
+                    abandoned=state.abandoned,
+                    quarantined=state.quarantined,
+                    telemetry_waiting=background.waiting.get(name, 0),
+                    telemetry_dropped=background.dropped.get(name, 0),
+                )
+                for name, state in states.items()
+            },
+            loop_blocked=dict(self._watchdog.blocked),
+        )
+
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         states = self.registry.states.values()
         report: dict[str, Any] = {}
@@ -155,6 +178,8 @@ class ChatproxyApp:
             report["plugin_failures"] = failures
         if self._watchdog.blocked:
             report["event_loop_blocked"] = {name or "(core)": n for name, n in self._watchdog.blocked.items()}
+        if reports := {name: dict(said()) for name, said in sorted(self._parts.app.health.items())}:
+            report["plugins"] = reports
         return not self._parts.engine.draining, report
 
 
@@ -194,8 +219,15 @@ class _Parts:
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         configs = plugin_configs(registry, config.plugins.tables)
+        registry.choose(configs)
         self.log = log
-        self.app = App(version=__version__, session_store=_session_store(registry, configs), settings=config.public())
+        self.app = App(
+            version=__version__,
+            session_store=_session_store(registry, configs),
+            settings=config.public(),
+            config_file=config.source,
+            redact=secrets_of_process().clean,
+        )
         for value in configs.values():
             self.app.set_config(value)
         upstreams = make_upstreams(config, transport)

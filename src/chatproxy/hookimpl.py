@@ -19,11 +19,12 @@ _mark = pluggy.HookimplMarker(PROJECT)
 
 
 class Order(NamedTuple):
-    """Constraints of one implementation, each a tuple of plugin names or capabilities."""
+    """Constraints of one implementation, each a tuple of plugin names or capabilities, and whether it is wanted."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
+    when: Callable[[Any], bool] | None = None
 
 
 @overload
@@ -38,6 +39,7 @@ def hookimpl(
     before: Sequence[str] = (),
     after: Sequence[str] = (),
     provides: Sequence[str] = (),
+    when: Callable[[Any], bool] | None = None,
     specname: str | None = None,
     optionalhook: bool = False,
     wrapper: bool = False,
@@ -52,6 +54,7 @@ def hookimpl(
     before: Sequence[str] = (),
     after: Sequence[str] = (),
     provides: Sequence[str] = (),
+    when: Callable[[Any], bool] | None = None,
     **pluggy_options: Any,
 ) -> F | Callable[[F], F]:
     """Mark a function as the implementation of the hook it is named after.
@@ -61,6 +64,8 @@ def hookimpl(
         before: plugins or capabilities this one must come before.
         after: plugins or capabilities this one must come after.
         provides: capabilities this one stands for, for example ``("redaction",)``.
+        when: called once at start with the plugin's configuration; where it returns False, the implementation is left
+            out and costs nothing. Not for hooks of the start itself.
         specname: the hook, where the function has another name.
         optionalhook: no error where this version of chatproxy does not have the hook.
         wrapper: pluggy's wrappers bracket only the creation of a coroutine; refused at start, use `around_execute`.
@@ -68,7 +73,7 @@ def hookimpl(
     Raises:
         TypeError: what is marked is no function, an option is unknown, or a name is no string.
     """
-    order = Order(_names(before), _names(after), _names(provides))
+    order = Order(_names(before), _names(after), _names(provides), when)
 
     def mark(target: F) -> F:
         inner = getattr(target, "__func__", target)  # of a staticmethod or classmethod, which is not what is called

@@ -12,6 +12,7 @@ PAGES = sorted(
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("examples/*.md"),
+        *ROOT.glob("examples/*/*.md"),
         *ROOT.glob("benchmarks/*.md"),
         *ROOT.glob("plugins/*/*.md"),
         *ROOT.glob("sdk/*.md"),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from chatproxy import ProxyConfig, hookspecs
-from chatproxy.testing import make_app
-from chatproxy.testing.matrix import CELLS, Cell, Said
+from chatproxy.testing import ScriptedUpstream, make_app
+from chatproxy.testing.matrix import CELLS, Cell, Said, cells_with
+from chatproxy.testing.matrix.said import scripted
 
 from .pages import ROOT, blocks, read
 
@@ -72,6 +73,18 @@ async def test_hushing_plugin_of_the_guide_says_all_but_the_name(cell: Cell) -> 
     assert (hushed.is_complete, hushed.error, whole.content) == (True, None, "All of this may be said.")
 
 
+@pytest.mark.parametrize("cell", cells_with(calls=True), ids=str)
+async def test_dice_of_the_guide_are_rolled_in_the_gateway(cell: Cell) -> None:
+    asks = Said(content="Rolling.", calls=(("roll", "{}"),), usage=(3, 2))
+    said = [asks, Said(content="There.", usage=(5, 4))]
+    upstream = ScriptedUpstream(*[scripted(cell.upstream_dialect, one, is_streamed=cell.is_streamed) for one in said])
+    plugin = plugin_of(program_with('"""Dice:'))
+    async with make_app(plugins=[plugin], upstream=upstream, upstreams=cell.upstreams) as gateway:
+        heard = await cell.ask(gateway, "Roll!")
+    assert (heard.calls, heard.usage, heard.is_complete, heard.error) == ([], (8, 6), True, None)
+    assert heard.content == ("Rolling.\n\nThere." if cell.surface == "chat" else "Rolling.There.")
+
+
 async def test_ordered_plugin_of_the_guide_loads() -> None:
     async with make_app(plugins=[plugin_of(program_with("tryfirst=True"))]) as gateway:
         assert (await gateway.chat("Hi")).status_code == 200
@@ -79,7 +92,7 @@ async def test_ordered_plugin_of_the_guide_loads() -> None:
 
 def test_each_program_of_the_guide_is_run_by_a_test() -> None:
     parts = ['"""Shout:', "async def test_buffered", "import CELLS", "class Config", "class Echo", "tryfirst=True"]
-    parts.append('"""Hush:')
+    parts += ['"""Hush:', '"""Dice:']
     assert sorted(program_with(part) for part in parts) == sorted(PYTHON.values())
 
 

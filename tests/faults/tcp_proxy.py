@@ -95,7 +95,7 @@ class TcpProxy:
 
     def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if task.cancelled():  # maybe before it began
+        if task.cancelled() and not writer.is_closing():  # maybe before it began
             writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

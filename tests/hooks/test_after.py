@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from chatproxy import Reject
 from chatproxy.testing import Fault, Recorder, ScriptedUpstream, error_reply, reply, stream_reply
 from tests.hooks.cases import Plugin, gateway, hang, policy
 
@@ -156,3 +157,25 @@ async def test_full_queue_drops_and_counts(monkeypatch: Any) -> None:
         gate.set()
     assert report["dropped_telemetry"] == {"slow": 4}
     assert len(handled) == 2
+
+
+async def test_request_is_at_hand_as_the_plugins_left_it() -> None:
+    seen: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def before_request(request: Any) -> Any:
+        return {**request, "temperature": 0.5}
+
+    async def refuse(ctx: Any) -> None:
+        if ctx.headers.get("x-refused"):
+            raise Reject("no")
+
+    async def told(ctx: Any) -> None:
+        seen.put_nowait(None if ctx.request is None else ctx.request["temperature"])
+
+    plugins = [Plugin("a", before_request=before_request, after_response=told, on_error=told)]
+    async with gateway(*plugins, Plugin("b", before_request=refuse)) as app:
+        await app.chat("x")
+        assert await seen.get() == 0.5
+        body = {"model": "scripted", "messages": [{"role": "user", "content": "x"}]}
+        await app.client.post("/v1/chat/completions", json=body, headers={"x-refused": "1"})
+        assert await seen.get() is None

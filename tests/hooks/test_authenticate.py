@@ -30,6 +30,17 @@ async def test_hook_authenticate() -> None:
         assert (await send(app, None)).status_code == 200
 
 
+async def test_a_principal_says_which_plugin_knew_it() -> None:
+    seen = []
+
+    async def look(ctx: Any) -> None:
+        seen.append(ctx.principal.plugin)
+
+    async with gateway(Plugin("keys", authenticate=accepts("k", "me"), before_request=look)) as app:
+        await send(app, "k")
+    assert seen == ["keys"]
+
+
 async def test_nobody_accepts_is_401_and_the_body_is_not_read() -> None:
     recorder = Recorder()
     async with gateway(Plugin("a", authenticate=accepts("k", "me")), recorder) as app:

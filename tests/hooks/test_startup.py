@@ -40,6 +40,38 @@ async def test_hook_config_type() -> None:
     assert seen == [3]
 
 
+class Key(msgspec.Struct, tag="key", tag_field="type", forbid_unknown_fields=True):
+    value: str
+
+
+class Nothing(msgspec.Struct, tag="none", tag_field="type", forbid_unknown_fields=True):
+    pass
+
+
+class Tagged(msgspec.Struct):
+    auth: Key | Nothing
+
+
+async def test_a_table_that_says_its_kind_is_known() -> None:
+    plugin = Plugin("a", config_type=lambda: Tagged)
+    async with gateway(plugin, plugin_settings={"a": {"auth": {"type": "key", "value": "x"}}}) as app:
+        assert (await app.chat("x")).status_code == 200
+    with pytest.raises(ConfigError, match="auth"):
+        gateway(plugin, plugin_settings={"a": {"auth": {"type": "none", "value": "x"}}})
+
+
+async def test_health_of_a_plugin_is_shown_and_changes_nothing() -> None:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.report_health("a", lambda: {"tank": "empty"})
+        yield
+
+    async with gateway(Plugin("a", lifespan=lifespan)) as app:
+        ready, health = await app.client.get("/readyz"), await app.client.get("/health")
+    assert (ready.status_code, ready.json()["plugins"]) == (200, {"a": {"tank": "empty"}})
+    assert health.json()["plugins"] == {"a": {"tank": "empty"}}
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

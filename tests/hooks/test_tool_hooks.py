@@ -133,3 +133,24 @@ async def test_time_of_the_tool_does_not_count_as_the_runners() -> None:
 
     async with gateway(Plugin("r", around_execute=around), **policy("r", deadline_s=0.05)) as app:
         assert (await app.chat("hi")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("hooks", "fails", "ok", "error_type"),
+    [({}, False, True, None), ({}, True, False, "tool_error"), ({"refuse": True}, False, False, "no_tools")],
+    ids=["good", "failed", "refused"],
+)
+async def test_record_says_what_became_of_a_call(
+    hooks: dict[str, bool], fails: bool, ok: bool, error_type: str | None
+) -> None:
+    async def refuse(call: ToolCall) -> ToolCall:
+        raise Reject("Not this.", code="no_tools")
+
+    runner, recorder = Runner(fail=fails), Recorder()
+    plugins = [Plugin("guard", before_tool_call=refuse)] if hooks else []
+    async with gateway(runner.plugin, recorder, *plugins) as app:
+        await app.chat("hi")
+        await recorder.wait()
+    [call] = recorder.exchanges[0].tool_calls
+    assert (call.call_id, call.ok, call.error_type) == ("1", ok, error_type)
+    assert 0 < call.started_s < recorder.exchanges[0].duration_s

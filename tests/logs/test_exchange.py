@@ -246,10 +246,11 @@ def detailed(log_format: str, **fields: Any) -> str:
 
 
 def test_detailed_line_says_what_plugins_did_without_their_secrets() -> None:
-    calls = [HookCall("redact", "before_request", "ok", 0.002)]
+    calls = [HookCall("redact", "before_request", "ok", 0.002, 0.001)]
     written = detailed("json", hook_calls=calls, notes={"redact": {"found": "Bearer sk-1234567890abcdef"}})
     line = msgspec.json.decode(written)
-    assert line["hook_calls"] == [{"plugin": "redact", "hook": "before_request", "outcome": "ok", "duration_s": 0.002}]
+    told = {"plugin": "redact", "hook": "before_request", "outcome": "ok", "duration_s": 0.002, "started_s": 0.001}
+    assert line["hook_calls"] == [told]
     assert "1234567890abcdef" not in written
     assert written.count("\n") == 1
     assert "redact.before_request ok 2.0 ms" in detailed("text", hook_calls=calls)

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 HELLO = Path(__file__).parent / "plugins" / "hello"
 TEMPLATE = ROOT / "plugins" / "_template"
 GUARDRAILS = ROOT / "plugins" / "guardrails"
+MCP = ROOT / "plugins" / "mcp"
+OTEL = ROOT / "plugins" / "otel"
 STEP_TIMEOUT_S = 240
 
 
@@ -95,7 +97,7 @@ class Environment:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Wheels of the core, the plugins of this repository and the plugin ``hello``, by distribution."""
-    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, HELLO)
+    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, MCP, OTEL, HELLO)
     return {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in built}
 
 

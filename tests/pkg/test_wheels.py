@@ -115,7 +115,10 @@ def test_removed_plugin_is_gone(hello: Environment, config: Path) -> None:
     hello.chatproxy("check", "--config", config, code=1)
 
 
-@pytest.mark.parametrize("distribution", ["chatproxy-server", "chatproxy-template", "chatproxy-guardrails"])
+@pytest.mark.parametrize(
+    "distribution",
+    ["chatproxy-server", "chatproxy-template", "chatproxy-guardrails", "chatproxy-mcp", "chatproxy-otel"],
+)
 def test_wheel_holds_the_package_typed_and_nothing_else(wheels: dict[str, Path], distribution: str) -> None:
     with zipfile.ZipFile(wheels[distribution]) as wheel:
         names = wheel.namelist()

@@ -128,6 +128,34 @@ def test_peeking_is_not_reading() -> None:
     assert body.encode() is data
 
 
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        (rb'[{"role": "tool"}]', True),
+        (rb'["a tool_call_id"]', True),
+        (rb'[{"role": "\u0074ool"}]', True),
+        (rb'[{"role": "\u0054ool"}]', True),
+        (rb'[{"\u005frole": "to\u006Fl"}]', True),
+        (rb'[{"role": "user", "content": "\u003cb\u003e \u0026 \u00e9 \u0000 \u4e00"}]', False),
+        (rb'[{"role": "user", "content": "Hello"}]', False),
+        (b"null", False),
+    ],
+)
+def test_a_name_is_found_without_decoding(field: bytes, *, found: bool) -> None:
+    data = b'{ "role": "tool", "messages": %s }' % field
+    body = JsonBody.decode(data)
+    assert body.mentions("messages", b"tool") is found
+    assert not body.mentions("absent", b"tool")
+    assert body.encode() is data
+
+
+def test_a_field_that_is_decoded_may_mention_anything() -> None:
+    body = JsonBody.decode(b'{"messages": [], "n": null}')
+    assert not body.mentions("messages", b"tool")
+    body["messages"].append({"role": "tool"})
+    assert body.mentions("messages", b"tool")
+
+
 def test_a_change_inside_of_what_was_read_is_sent() -> None:
     body = JsonBody.decode(b'{"a":[1, 2], "b":[ 3 ]}')
     body["a"].append(4)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatproxy.types import CHAT, ChatRequest, ChatResponse, StreamEvent, Text
+from chatproxy.types import CHAT, ChatRequest, ChatResponse, StreamEvent, Text, ToolResult
 from chatproxy.types.text import Origin
 
 Found = tuple[str, str, str, int, str]
@@ -253,3 +253,29 @@ def test_the_same_text_again_is_no_change() -> None:
     text.replace("y")
     text.replace("x")
     assert changes == [1, 1]
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+
+
+def test_media_of_a_result_are_shown_behind_the_results_of_the_turn() -> None:
+    """OpenAI takes nothing but text in a message of role ``tool``."""
+    calls = [{"id": key, "type": "function", "function": {"name": "f", "arguments": "{}"}} for key in "ab"]
+    reply = ChatResponse({"choices": [{"message": {"role": "assistant", "content": None, "tool_calls": calls}}]})
+    request = ChatRequest({"messages": []})
+    said = [{"type": "text", "text": "look"}, PICTURE]
+    request.answer_calls(reply, {"a": ToolResult(content=said), "b": ToolResult(content="two")})
+    _, first, second, shown = request.messages
+    assert (first["role"], second["role"], shown["role"]) == ("tool", "tool", "user")
+    assert [part["type"] for part in first["content"]] == ["text", "text"]
+    assert second["content"] == "two"
+    assert shown["content"] == [{"type": "text", "text": "[Returned by the tool call a:]"}, PICTURE]
+
+
+@pytest.mark.parametrize("written", ['{"a"', "[1]", "5", "\ud800"])
+def test_arguments_that_are_no_object_are_said_again_as_one(written: str) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": written}}
+    request = ChatRequest({"messages": []})
+    request.answer_calls(ChatResponse({"choices": [{"message": {"role": "assistant", "tool_calls": [call]}}]}), {})
+    arguments = request.messages[0]["tool_calls"][0]["function"]["arguments"]
+    assert list(msgspec.json.decode(arguments)) == ["INVALID_JSON"]

@@ -12,6 +12,7 @@ from chatproxy.types import CHAT, App, Exchange, Headers, Model, RequestContext,
 from chatproxy.types.context import SECRET_HEADERS, Credentials
 
 SECRET = "s3cr3t"
+PARENT = f"00-{1:032x}-{1:016x}-01"
 
 
 def make_app() -> App:
@@ -95,9 +96,9 @@ def test_credentials_are_shown_by_nothing_but_reveal() -> None:
 
 
 def test_a_context_knows_its_exchange() -> None:
-    ctx = make_context(headers={"accept": "a"}, traceparent="00-a", tracestate="b")
+    ctx = make_context(headers={"accept": "a"}, traceparent=PARENT, tracestate="b")
     assert (ctx.request_id, ctx.surface, ctx.headers["accept"]) == ("r1", "chat", "a")
-    assert (ctx.traceparent, ctx.tracestate, ctx.principal, ctx.state) == ("00-a", "b", None, {})
+    assert (ctx.traceparent, ctx.tracestate, ctx.principal, ctx.state) == (PARENT, "b", None, {})
     ctx.note("p", a=1)
     ctx.note("p", b=2)
     assert ctx.exchange.notes == {"p": {"a": 1, "b": 2}}

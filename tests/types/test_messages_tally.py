@@ -73,7 +73,7 @@ def test_a_whole_stream_is_counted_and_ends_at_message_stop() -> None:
             [{"type": "message_start", "message": {"usage": {
                 "input_tokens": 1, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300,
                 "output_tokens": 1}}}, end(output_tokens=4, output_tokens_details={"thinking_tokens": 3})],
-            counted(321, 4, cached_tokens=20, reasoning_tokens=3),
+            counted(321, 4, cached_tokens=20, cache_write_tokens=300, reasoning_tokens=3),
         ),
         ([end(output_tokens="many", input_tokens=-1, output_tokens_details=[])], Usage()),
         ([{**START, "message": {"usage": "none"}}], None),

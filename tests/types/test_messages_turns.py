@@ -135,7 +135,7 @@ def test_the_calls_of_a_reply_are_those_that_a_client_runs() -> None:
     assert ChatResponse(REPLY, layout=MESSAGES).tool_calls == [
         ToolCall(id="a", name="f", arguments={"q": 1}),
         ToolCall(id="c", name="g", arguments={"q": 2}),
-        ToolCall(id="d", name="", arguments={}),
+        ToolCall(id="d", name="", arguments={}, malformed="[1]"),
     ]
 
 
@@ -165,9 +165,13 @@ def test_a_round_of_a_tool_loop_adds_two_turns() -> None:
         {"type": "image_url", "image_url": None},
         {"type": "other", "image_url": "x"},
     ]
+    sayable = list(REPLY["content"])
+    sayable[4] = {**REPLY["content"][4], "input": {"q": 2}}  # type: ignore[dict-item]
+    sayable[5] = {**REPLY["content"][5], "input": {"INVALID_JSON": "[1]"}}  # type: ignore[dict-item]
+    sayable[7] = {**REPLY["content"][7], "input": {}}  # type: ignore[dict-item]
     assert request.messages == [
         USER,
-        {"role": "assistant", "content": REPLY["content"]},
+        {"role": "assistant", "content": sayable},
         {
             "role": "user",
             "content": [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatproxy.errors import InvalidRequest
+from chatproxy.errors import InvalidRequest, UpstreamError
 from chatproxy.types import CHAT, ChatResponse, Completed, Usage, estimate_tokens
 
 DATA = (
@@ -28,6 +28,25 @@ def test_a_reply_is_a_lens_over_its_body() -> None:
     assert b'"content":"ho"' in reply.encode()
 
 
+def test_a_reply_without_calls_is_not_decoded_to_see_that() -> None:
+    unreadable = b'{"choices":[],"odd":1e999}'
+    reply = ChatResponse.decode(unreadable)
+    assert reply.may_call is False
+    assert reply.encode() is unreadable
+    with pytest.raises(UpstreamError):
+        ChatResponse.decode(unreadable.replace(b"odd", b"tool_calls")).mentions("choices", b"tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("content", "may_call"),
+    [(b'{"tool_calls":[]}', True), (b'{"\\u0074ool_calls":[]}', True), (b'{"content":"\\u003c"}', False)],
+    ids=["plain", "escaped", "other escape"],
+)
+def test_a_reply_with_calls_says_so_however_it_is_written(content: bytes, *, may_call: bool) -> None:
+    reply = ChatResponse.decode(b'{"choices":[{"message":%b}],"usage":null}' % content)
+    assert reply.may_call is may_call
+
+
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
@@ -36,6 +55,8 @@ def test_a_reply_is_a_lens_over_its_body() -> None:
         ({"prompt_tokens": -1, "completion_tokens": True, "total_tokens": 1.5}, Usage()),
         ({"prompt_tokens_details": "x", "completion_tokens_details": [1]}, Usage()),
         ({"prompt_tokens_details": {"cached_tokens": "3"}}, Usage()),
+        ({"prompt_tokens_details": {"cache_write_tokens": 4}}, Usage(cache_write_tokens=4)),
+        ({"prompt_tokens_details": {"cache_creation_tokens": 5}}, Usage(cache_write_tokens=5)),
         (None, None),
         ([1], None),
         ("x", None),

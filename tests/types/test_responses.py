@@ -249,6 +249,14 @@ def test_finish_reasons_are_in_chat_s_words(body: dict[str, Any], reasons: list[
         ({"input_tokens": "1", "output_tokens": -2, "input_tokens_details": [4]}, Usage()),
         ({"output_tokens": True}, Usage()),
         (
+            {"input_tokens": 9, "input_tokens_details": {"cache_write_tokens": 4}},
+            Usage(prompt_tokens=9, total_tokens=9, cache_write_tokens=4),
+        ),
+        (
+            {"input_tokens": 9, "input_tokens_details": {"cache_creation_input_tokens": 5}},
+            Usage(prompt_tokens=9, total_tokens=9, cache_write_tokens=5),
+        ),
+        (
             {"prompt_tokens": 3, "completion_tokens": 2},
             Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5),
         ),

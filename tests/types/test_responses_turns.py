@@ -110,7 +110,8 @@ def call(call_id: Any, arguments: Any, **fields: Any) -> dict[str, Any]:
             [ToolCall(id="c1", name="f", arguments={}), ToolCall(id="c2", name="f", arguments={})],
         ),
         ([call("c1", "[1]"), call("c2", '{"a":')], [
-            ToolCall(id="c1", name="f", arguments={}), ToolCall(id="c2", name="f", arguments={})]),
+            ToolCall(id="c1", name="f", arguments={}, malformed="[1]"),
+            ToolCall(id="c2", name="f", arguments={}, malformed='{"a":')]),
         ([call(7, "{}"), call(None, "{}"), {"type": "custom_tool_call", "call_id": "c", "input": "x"}, "x", None], []),
         ([], []),
         ("x", []),

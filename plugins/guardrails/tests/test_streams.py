@@ -169,6 +169,16 @@ async def test_blocked_stream_ends_filtered_and_stops_the_upstream(refusal: str)
     assert exchange.notes["guardrails"]["verdicts"][0]["outcome"] == "blocked"
 
 
+async def test_a_blocked_response_says_again_all_that_went_out_before() -> None:
+    cell = Cell("responses", is_streamed=True, spoken="responses")
+    upstream = cell.upstream(Said(content="Your key is AKIAQ7MZK3VXR5TJWN2C now."))
+    policy = {"check": "secrets", "on": ["output"]}
+    async with gateway_with(policy, upstream=upstream, upstreams=cell.upstreams) as gateway:
+        heard = await cell.ask(gateway, "Hi")
+    assert heard.whole is not None
+    assert (heard.content, heard.whole.content) == ("Your key is ", "Your key is ")
+
+
 async def test_hold_all_shows_nothing_of_a_blocked_text() -> None:
     upstream = ScriptedUpstream(stream_reply(["all is ", "well, SEC", "RET"]))
     policy = {"check": "probe_word", "on": ["output"], "hold_all": True, "refusal": "No."}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from chatproxy.cli.arguments import CORE, Entry, Run, add_sources
 from chatproxy.cli.launch import Launch
@@ -16,8 +17,17 @@ from chatproxy.plugins.settings import plugin_configs
 from chatproxy.types.model import Command
 
 
+class _Settings(NamedTuple):
+    """What a command gets of the configuration."""
+
+    plugin_config: Any
+    config_file: Path | None
+
+
 def plugin_commands(arguments: Sequence[str]) -> list[Entry]:
     """The commands of every plugin; each gets its plugin's configuration as ``args.plugin_config``.
+
+    The file it was read from is ``args.config_file``; None where there is none.
 
     Args:
         arguments: of the command line; ``--config`` and ``--plugin`` among them are read.
@@ -34,7 +44,7 @@ def plugin_commands(arguments: Sequence[str]) -> list[Entry]:
             raise PluginError(f"plugin {impl.plugin!r}: commands must return Command objects, found {command!r}")
     names = [("chatproxy", entry.name) for entry in CORE] + [(impl.plugin, command.name) for impl, command in found]
     find_duplicates(names, "command")
-    return [_entry(impl, command, configs[impl.plugin]) for impl, command in found]
+    return [_entry(impl, command, _Settings(configs[impl.plugin], config.source)) for impl, command in found]
 
 
 def _sources(arguments: Sequence[str]) -> argparse.Namespace:
@@ -43,7 +53,7 @@ def _sources(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_known_args(arguments)[0]
 
 
-def _entry(impl: Impl, command: Command, plugin_config: Any) -> Entry:
+def _entry(impl: Impl, command: Command, settings: _Settings) -> Entry:
     def configure(parser: argparse.ArgumentParser) -> None:
         add_sources(parser)
         if command.configure is None:
@@ -53,12 +63,12 @@ def _entry(impl: Impl, command: Command, plugin_config: Any) -> Entry:
         except (argparse.ArgumentError, TypeError, ValueError) as exc:
             raise PluginError(f"plugin {impl.plugin!r}: command {command.name!r}: {exc} ({impl.location})") from exc
 
-    return Entry(command.name, command.help, _run_with(command.run, plugin_config), configure)
+    return Entry(command.name, command.help, _run_with(command.run, settings), configure)
 
 
-def _run_with(run: Run, plugin_config: Any) -> Run:
+def _run_with(run: Run, settings: _Settings) -> Run:
     def run_command(args: argparse.Namespace) -> int:
-        args.plugin_config = plugin_config
+        args.plugin_config, args.config_file = settings
         return run(args)
 
     return run_command

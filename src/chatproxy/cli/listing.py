@@ -10,6 +10,7 @@ from chatproxy.cli.launch import Launch
 from chatproxy.cli.output import complain, logged_as_warnings, say, table
 from chatproxy.hookspecs import SPECS, HookSpec
 from chatproxy.plugins.registry import PlacedImpl, Registry
+from chatproxy.plugins.settings import plugin_configs
 
 
 def run_plugins(args: argparse.Namespace) -> int:
@@ -41,7 +42,8 @@ def run_hooks(args: argparse.Namespace) -> int:
         StartupError: the configuration is wrong, or a plugin that is wanted cannot be used.
     """
     with logged_as_warnings():
-        _, registry = Launch.of(args).registry()
+        config, registry = Launch.of(args).registry()
+    registry.choose(plugin_configs(registry, config.plugins.tables))
     hooks = [hook_entry(spec, registry.placed[name]) for name, spec in SPECS.items()]
     if args.json:
         say(json.dumps(hooks, indent=2))

@@ -82,6 +82,7 @@ class ProxyConfig(Section):
         models: empty: every model is forwarded to the default upstream; else only these (and plugins') exist.
         plugins: which are loaded, and their tables.
         warnings: what was found that is allowed and yet worth a line at start.
+        source: the file it was read from.
         environ: read in place of the process's environment.
     """
 
@@ -113,6 +114,7 @@ class ProxyConfig(Section):
     models: Mapping[str, ModelConfig] = setting(default_factory=dict, convert=_parse_models)
     plugins: PluginsConfig = setting(default_factory=PluginsConfig, convert=PluginsConfig.parse)
     warnings: tuple[str, ...] = setting(default=(), is_setting=False, compare=False)
+    source: Path | None = setting(default=None, is_setting=False, compare=False)
     environ: InitVar[Mapping[str, str] | None] = None
 
     @classmethod
@@ -131,7 +133,7 @@ class ProxyConfig(Section):
         config.put_together(below, variables, code, faults)
         if faults:
             raise ConfigError(*faults)
-        config.set_fields(warnings=(*source.warnings, *config.warnings))
+        config.set_fields(warnings=(*source.warnings, *config.warnings), source=path)
         return config
 
     def assemble(self, values: Mapping[str, Any], faults: list[str]) -> None:
@@ -171,7 +173,7 @@ class ProxyConfig(Section):
             upstreams["default"] = dataclasses.replace(upstreams["default"], **flat)
         current = {key: value for key, value in self.settings().items() if key not in layers.DEFAULT_UPSTREAM}
         others = tuple(warning for warning in self.warnings if warning not in set(self._warnings()))
-        kept = {**current, "upstreams": upstreams, "warnings": others}
+        kept = {**current, "upstreams": upstreams, "warnings": others, "source": self.source}
         return type(self)(environ={}, **{**kept, **values})
 
     def public(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from chatproxy.errors import ApiError, PluginError
-from chatproxy.handlers.assemblies import assembly_for
 from chatproxy.hookimpl import hookimpl
+from chatproxy.types.assembly import assembly_for
 from chatproxy.types.context import RequestContext
 from chatproxy.types.reply import ChatResponse
 from chatproxy.types.request import ChatRequest

@@ -26,7 +26,7 @@ from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
 from chatproxy.types.context import RequestContext
-from chatproxy.types.exchange import Outcome, ToolCallRecord
+from chatproxy.types.exchange import Exchange, Outcome, ToolCallRecord
 from chatproxy.types.handler import Handler
 from chatproxy.types.model import ToolCall, ToolResult, ToolRunner
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
@@ -61,8 +61,8 @@ class Engine:
 
     clock = staticmethod(time.perf_counter)
 
-    def begin(self) -> Live:
-        """Admit an exchange that runs in the current task.
+    def begin(self, ctx: RequestContext) -> Live:
+        """Admit an exchange that runs in the current task; its trace begins with it.
 
         Raises:
             Overloaded: as many as allowed are running (503 with ``retry-after``).
@@ -73,6 +73,10 @@ class Engine:
         if task is None:
             raise RuntimeError("an exchange must run in a task")
         live = Live(task)
+        tracer = ctx.app.tracer
+        if tracer is not None:
+            live.end_trace = tracer.begin(ctx)
+            ctx.exchange.traceparent = ctx.trace.traceparent
         self.live.add(live)
         return live
 
@@ -98,7 +102,7 @@ class Engine:
         if turn is not None and (at_once := await turn.begin(ctx, request)) is not None:
             ctx.exchange.status = at_once.status
             return Answer(at_once.status, at_once.headers, body=encode_body(at_once.body, "a reply"))
-        request = await self.hooks.before_request(ctx, request)
+        request = ctx.request = await self.hooks.before_request(ctx, request)
         handler = await self._select(ctx, request)
         exchange.handler = handler.name
         execute = self.hooks.around_execute(ctx, _Execution(ctx, handler, self.limits))
@@ -111,6 +115,8 @@ class Engine:
         """Close an exchange's books: outcome, usage, log line, telemetry. Called once, after the last byte."""
         exchange = ctx.exchange
         self.live.discard(live)
+        if live.end_trace is not None:
+            live.end_trace()
         exchange.duration_s = time.perf_counter() - ctx.started_s
         error = error or (answer.stream.error if answer is not None and answer.stream is not None else None)
         if live.reason == "client_left":
@@ -124,6 +130,7 @@ class Engine:
             exchange.error_code, exchange.error_message = error.code, error.message
         if answer is not None:
             self._settle(ctx, answer)
+        _close_attempts(exchange, error)
         self._log.write(exchange)
         if error is None:
             self.hooks.after_response(ctx, exchange)
@@ -136,9 +143,21 @@ class Engine:
         """Run a tool between its hooks and put it on record."""
         started_s = time.perf_counter()
         result: ToolResult | None = None
+        error_type: str | None = None
+        span_id, call.traceparent = ctx.trace.hop()
+        traceparent, details = call.traceparent, call.details
+
+        async def traced(given: ToolCall) -> ToolResult:
+            given.traceparent, given.details = traceparent, details  # a hook may have made another call of it
+            return await run(given)
+
         try:
-            result = await self.hooks.call_tool(ctx, call, run)
+            result = await self.hooks.call_tool(ctx, call, traced)
+            error_type = "tool_error" if result.is_error else None
             return result
+        except Exception as exc:
+            error_type = exc.code if isinstance(exc, ApiError) else type(exc).__name__
+            raise
         finally:
             ctx.exchange.tool_calls.append(
                 ToolCallRecord(
@@ -148,6 +167,11 @@ class Engine:
                     ok=result is not None and not result.is_error,
                     arguments_bytes=len(msgspec.json.encode(call.arguments)),
                     result_bytes=0 if result is None else len(msgspec.json.encode(result.content)),
+                    call_id=call.id,
+                    started_s=started_s - ctx.started_s,
+                    error_type=error_type,
+                    details=details,
+                    span_id=span_id,
                 )
             )
 
@@ -237,9 +261,12 @@ class Engine:
             limit_bytes = self.limits.max_sse_line_bytes
             meter = Meter(reply.chunks, ctx.layout.tally(), drop_usage=drop, max_line_bytes=limit_bytes)
         output = Output(meter, live, ctx, request, drop_usage=drop_usage and layered, turn=turn)
+        output.attempt = reply.attempt
         try:
             output.lay(self.hooks, transforms)
             await output.prime()
+            if output.attempt is not None:
+                output.attempt.began()
         except BaseException:
             await output.aclose()
             raise
@@ -263,6 +290,9 @@ class Engine:
             exchange.events = meter.events
             exchange.finish_reasons = answer.stream.told or meter.tally.finish_reasons
             exchange.usage = meter.tally.usage or estimate(answer.stream.request, meter.tally.characters)
+            if answer.stream.attempt is not None:
+                source = meter.source
+                answer.stream.attempt.heard(source.tally, events=source.events, first=source.first)
 
 
 class _Execution:
@@ -276,11 +306,15 @@ class _Execution:
         self._limits = limits
 
     async def __call__(self, request: ChatRequest) -> Reply:
+        attempt = self._ctx.begin_attempt(self._handler.name)
+        attempt.surface, attempt.model = request.layout.surface, self._ctx.exchange.upstream_model
         try:
             reply: object = await execute(self._ctx, self._handler, request, self._limits)
-        except ApiError:
+        except ApiError as error:
+            attempt.end(error.code)
             raise
         except Exception as exc:
+            attempt.end(type(exc).__name__)
             logger.exception("handler %r failed", self._handler.name, extra={"request_id": self._ctx.request_id})
             raise UpstreamError(
                 f"The handler '{self._handler.name}' failed.", status=500, code="handler_failed"
@@ -288,7 +322,15 @@ class _Execution:
         if not isinstance(reply, Completed | Stream):
             found = type(reply).__name__
             logger.error("handler %r returned %s, wanted Completed or Stream", self._handler.name, found)
+            attempt.end("handler_failed")
             raise UpstreamError(f"The handler '{self._handler.name}' failed.", status=500, code="handler_failed")
+        if isinstance(reply, Stream):
+            attempt.is_stream, reply.attempt = True, attempt
+        else:
+            attempt.end()
+            if attempt.span_id:
+                attempt.usage, attempt.finish_reasons = reply.body.summary
+                attempt.keep(reply.body)
         return reply
 
 
@@ -312,6 +354,21 @@ def estimate(request: ChatRequest, completion_characters: int) -> Usage:
     return Usage(
         prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion, source="estimated"
     )
+
+
+def _close_attempts(exchange: Exchange, error: ApiError | None) -> None:
+    """End what still runs; what nobody counted in the last answer is what was counted in the exchange."""
+    attempts = exchange.attempts
+    if not attempts:
+        return
+    for attempt in attempts:
+        attempt.read_head()
+        if attempt.duration_s is None:
+            attempt.duration_s = exchange.duration_s - attempt.started_s
+            attempt.error_type = error.code if isinstance(error, UpstreamError) else None
+    last = attempts[-1]
+    if last.usage is None and last.error_type is None:
+        last.usage, last.finish_reasons = exchange.usage, last.finish_reasons or exchange.finish_reasons
 
 
 def _wants_usage(request: ChatRequest) -> bool:

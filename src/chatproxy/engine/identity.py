@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import random
 import re
 import secrets
 
+from chatproxy.types.trace import new_traceparent
+
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_LATER = re.compile(r"(?!00|ff)[0-9a-f]{2}(-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?")
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,200}")
 MAX_TRACESTATE = 512
-_NOT_ZERO = 1 << 64 | 1  # neither of the two ids may be
 
 
 class RequestIds:
@@ -34,8 +35,18 @@ def traceparent_of(header: str | None) -> str:
     """
     if header is not None and _TRACEPARENT.fullmatch(header):
         return header
-    fresh = f"{random.getrandbits(192) | _NOT_ZERO:048x}"
-    return f"00-{fresh[:32]}-{fresh[32:]}-01"
+    return new_traceparent()
+
+
+def known_version(header: str) -> str:
+    """A header of a later version as one of version 00, whose four parts later ones keep; others as they are.
+
+    Source: W3C Trace Context, section 4.3 "Versioning of traceparent".
+    """
+    if header.startswith("00"):
+        return header
+    later = _LATER.fullmatch(header)
+    return header if later is None else f"00{later[1]}"
 
 
 def client_id_of(header: str | None) -> str | None:

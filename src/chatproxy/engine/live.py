@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Literal
 
 from chatproxy.errors import ApiError, Overloaded
@@ -15,14 +16,16 @@ class Live:
 
     Attributes:
         reason: why it was interrupted; None while it goes on by itself.
+        end_trace: what the tracer wants called at the end.
     """
 
-    __slots__ = ("_cancelled", "reason", "task")
+    __slots__ = ("_cancelled", "end_trace", "reason", "task")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.reason: Reason | None = None
         self._cancelled = 0
+        self.end_trace: Callable[[], None] | None = None
 
     def interrupt(self, reason: Reason) -> None:
         """Stop the exchange where it waits; the first reason counts."""

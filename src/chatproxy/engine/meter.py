@@ -28,19 +28,26 @@ class Meter:
         fault: to be raised before anything more is waited for; the frames in front of it have passed.
         tally: what the stream has said so far.
         events: how many it has had.
+        first: the data of the first of them.
     """
 
-    __slots__ = ("_done", "_drop_usage", "_splitter", "chunks", "events", "failure", "fault", "tally")
+    __slots__ = ("_done", "_drop_usage", "_splitter", "chunks", "events", "failure", "fault", "first", "tally")
 
     def __init__(self, chunks: Any, tally: Tally, *, drop_usage: bool, max_line_bytes: int) -> None:
         self.chunks = chunks
         self.tally = tally
         self.events = 0
+        self.first = b""
         self._drop_usage = drop_usage
         self._splitter = FrameSplitter(max_line_bytes)
         self._done = False
         self.fault: ApiError | None = None
         self.failure: ApiError | None = None
+
+    @property
+    def source(self) -> Meter:
+        """The meter of the handler's own words."""
+        return self
 
     @property
     def done(self) -> bool:
@@ -127,6 +134,8 @@ class Meter:
             self._done = self.tally.done_is_end
             return False
         self.events += 1
+        if self.events == 1:
+            self.first = data
         passes = self.tally.add(data) or not self._drop_usage
         if self.tally.is_over:
             self._done = True

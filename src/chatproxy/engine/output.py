@@ -18,6 +18,7 @@ from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
 from chatproxy.plugins.layers import Layer
 from chatproxy.sse import frame_data, replace_data
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.context import RequestContext
 from chatproxy.types.layout import Layout
 from chatproxy.types.request import ChatRequest
@@ -110,11 +111,12 @@ class Output:
         error: what the stream ended with; None while it goes on and after ``[DONE]``.
         told: the finish reasons that the client was told; empty where the transforms looked at none of them.
         is_over: the bytes given last are the end of the stream.
+        attempt: the record of the handler's answer; None where a plugin made a stream of its own.
     """
 
     __slots__ = (
-        "_bytes", "_ctx", "_drop_usage", "_first", "_layers", "_live", "_numbers", "_turn", "error", "is_over", "meter",
-        "request", "told",
+        "_bytes", "_ctx", "_drop_usage", "_first", "_layers", "_live", "_numbers", "_turn", "attempt", "error",
+        "is_over", "meter", "request", "told",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +130,7 @@ class Output:
         turn: Turn | None = None,
     ) -> None:
         self.meter = meter
+        self.attempt: Attempt | None = None
         self.request = request
         self._ctx = ctx
         self._turn = turn

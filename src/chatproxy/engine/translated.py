@@ -17,6 +17,7 @@ from chatproxy.engine.meter import Meter
 from chatproxy.errors import ApiError, NotFound, UpstreamStatus
 from chatproxy.sse import frame_data
 from chatproxy.translation import Losses, Route, Translation, route_to
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.context import RequestContext
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.handler import Handler
@@ -64,16 +65,19 @@ async def execute(
 class _Bridge:
     """One execution in another surface's words."""
 
-    __slots__ = ("_ctx", "_layout", "_limits", "_losses", "_spoken", "_translation")
+    __slots__ = ("_attempt", "_ctx", "_layout", "_limits", "_losses", "_spoken", "_translation")
 
     def __init__(self, ctx: RequestContext, layout: Layout, route: Route, limits: EngineLimits) -> None:
         self._ctx = ctx
+        self._attempt = ctx.attempt
         self._layout = layout
         self._spoken = LAYOUTS[route.surface]
         self._losses = Losses()
         self._translation = route.begin(self._losses)
         self._limits = limits
         ctx.exchange.translated_to = route.surface
+        if self._attempt is not None:
+            self._attempt.surface = route.surface
         ctx.exchange.translation_losses = self._losses.kept
 
     async def execute(self, handler: Handler, request: ChatRequest) -> object:
@@ -87,6 +91,8 @@ class _Bridge:
 
     def _translated(self, reply: object) -> object:
         if isinstance(reply, Completed):
+            if self._attempt is not None:
+                self._attempt.keep(reply.body)
             made = _encode(self._translation.reply(reply.body.plain()))  # bytes are counted at half the price of a dict
             body = ChatResponse.of(made, self._layout)
             return Completed(body, status=reply.status, headers=self._headers(reply.headers))
@@ -94,7 +100,7 @@ class _Bridge:
             meter = Meter(
                 reply.chunks, self._spoken.tally(), drop_usage=False, max_line_bytes=self._limits.max_sse_line_bytes
             )
-            chunks = TranslatedChunks(meter, self._translation, self._layout)
+            chunks = TranslatedChunks(meter, self._translation, self._layout, self._attempt)
             return Stream(chunks, status=reply.status, headers=self._headers(reply.headers), layout=self._layout)
         return reply
 
@@ -123,6 +129,11 @@ class TranslatedMeter(Meter):
         self._source = source
         self._translation = translation
         self._names_events = layout.names_events
+
+    @property
+    def source(self) -> Meter:
+        """See `Meter.source`."""
+        return self._source
 
     def check(self) -> None:
         """See `Meter.check`."""
@@ -161,11 +172,16 @@ class TranslatedMeter(Meter):
 
 
 class TranslatedChunks:
-    """The bytes of a translated stream, for whoever wants bytes; the engine takes the frames themselves (`metered`)."""
+    """The bytes of a translated stream, for whoever wants bytes; the engine takes the frames themselves (`metered`).
 
-    __slots__ = ("_layout", "_meter", "_source", "_translation")
+    Args:
+        attempt: gets what the handler said, not what was made of it.
+    """
 
-    def __init__(self, source: Meter, translation: Translation, layout: Layout) -> None:
+    __slots__ = ("_attempt", "_layout", "_meter", "_source", "_translation")
+
+    def __init__(self, source: Meter, translation: Translation, layout: Layout, attempt: Attempt | None = None) -> None:
+        self._attempt = attempt
         self._source = source
         self._translation = translation
         self._layout = layout
@@ -187,7 +203,10 @@ class TranslatedChunks:
 
     async def aclose(self) -> None:
         """Close the handler's stream."""
-        await (self._meter or self._source).aclose()
+        source = self._source
+        if self._attempt is not None:
+            self._attempt.heard(source.tally, events=source.events, first=source.first)
+        await (self._meter or source).aclose()
 
 
 def report(exchange: Exchange) -> str:

@@ -12,6 +12,7 @@ from chatproxy.errors import ApiError
 from chatproxy.handlers.decoding import Decoder, Identity
 from chatproxy.handlers.patience import Patience
 from chatproxy.sse import is_activity
+from chatproxy.types.attempt import Attempt
 
 Failure = Callable[[Exception], ApiError]
 
@@ -24,9 +25,11 @@ class StreamChunks:
 
     Args:
         failure: what a transport's exception means to a client.
+        attempt: gets the time of the first event.
     """
 
     __slots__ = (
+        "_attempt",
         "_decoder",
         "_failure",
         "_has_ended",
@@ -38,8 +41,9 @@ class StreamChunks:
         "_response",
     )
 
-    def __init__(self, response: Any, decoder: Decoder, patience: Patience, failure: Failure) -> None:
+    def __init__(self, response: Any, decoder: Decoder, patience: Patience, failure: Failure, attempt: Attempt) -> None:
         self._failure = failure
+        self._attempt = attempt
         self._response = response
         self._iterator: AsyncIterator[bytes] = response.stream.__aiter__()
         self._decoder = None if isinstance(decoder, Identity) else decoder
@@ -92,6 +96,8 @@ class StreamChunks:
     async def aclose(self) -> None:
         """Close the upstream's stream; one that has said its last is read to its end, to keep the connection."""
         self._patience.stop()
+        if (began_s := self._patience.began_s) is not None:
+            self._attempt.first_chunk_s = began_s - self._attempt.clock_s
         try:
             if self._has_ended:
                 await self._read_out()

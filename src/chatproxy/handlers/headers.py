@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import httpx
+
 Pairs = list[tuple[bytes, bytes]]
 
 _PASSED_ON = (b"x-ratelimit-", b"openai-", b"anthropic-", b"retry-after")
+
+
+def place_of(base_url: str) -> tuple[str, str | None, int | None]:
+    """A base URL as it may be shown (without credentials and query), its host, and its port."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        return "", None, None
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    shown = url.copy_with(username=None, password=None, query=None, fragment=None)
+    return str(shown).rstrip("/"), url.host or None, port
 
 
 def static_headers(own: Mapping[str, str], *, accept: str) -> Pairs:

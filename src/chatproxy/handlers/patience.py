@@ -7,6 +7,7 @@ Comments of an event stream do not count as life.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,9 +29,23 @@ class Patience:
     """Waits under the deadlines of one exchange.
 
     Time counts only while somebody waits: a client that reads slowly does not make its upstream late.
+
+    Attributes:
+        began_s: when the first byte came that counts, on `time.perf_counter` (the event loop's clock may count
+            milliseconds, uvloop's does); None while none has come.
     """
 
-    __slots__ = ("_began", "_deadlines", "_expired", "_loop", "_quiet_since", "_started", "_task", "_timer")
+    __slots__ = (
+        "_began",
+        "_deadlines",
+        "_expired",
+        "_loop",
+        "_quiet_since",
+        "_started",
+        "_task",
+        "_timer",
+        "began_s",
+    )
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
@@ -40,6 +55,7 @@ class Patience:
         self._task: asyncio.Task[Any] | None = None  # the one that waits, while it waits
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
+        self.began_s: float | None = None
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
         """Await ``awaitable``, which is interrupted at the deadline.
@@ -77,6 +93,7 @@ class Patience:
         self._quiet_since = self._loop.time()
         if not self._began:
             self._began = True
+            self.began_s = time.perf_counter()
             limits = self._deadlines
             if limits.idle_s is not None and (limits.first_byte_s is None or limits.idle_s < limits.first_byte_s):
                 self.stop()  # a timer that is armed may only be too early, never too late

@@ -12,10 +12,12 @@ from typing import Any
 
 import httpx
 
-from chatproxy.handlers.headers import Pairs, header_text, passed_on
+from chatproxy.errors import ApiError
+from chatproxy.handlers.headers import Pairs, passed_on
 from chatproxy.handlers.patience import Patience
 from chatproxy.handlers.transport import lean_request
 from chatproxy.handlers.upstream import UpstreamHandler
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.context import RequestContext
 from chatproxy.types.passthrough import RelayCall
 
@@ -47,34 +49,42 @@ class UpstreamRelay:
         """
         target, exchange = self._handler.target, ctx.exchange
         exchange.handler, exchange.upstream = self.name, target.name
+        attempt = ctx.begin_attempt(self.name)
+        attempt.surface, attempt.model, attempt.method = ctx.surface, exchange.upstream_model, call.method
+        self._handler.place(attempt, call.path)
         patience = Patience(target.deadlines)
         reply: RelayedReply | None = None
         try:
-            reply = await patience.wait(self._exchange(ctx, call, patience))
+            reply = await patience.wait(self._exchange(ctx, attempt, call, patience))
             return reply
+        except ApiError as error:
+            attempt.end(error.code)
+            raise
         finally:
             if reply is None:
                 patience.stop()
 
-    async def _exchange(self, ctx: RequestContext, call: RelayCall, patience: Patience) -> RelayedReply:
+    async def _exchange(
+        self, ctx: RequestContext, attempt: Attempt, call: RelayCall, patience: Patience
+    ) -> RelayedReply:
         handler = self._handler
         try:
-            request = self._request(ctx, call, patience)
+            request = self._request(ctx, attempt.traceparent, call, patience)
         except httpx.InvalidURL as exc:
             raise handler.failure(exc) from exc
         response = await handler.send(request)
         pairs: Pairs = response.header_pairs
-        ctx.exchange.upstream_request_id = header_text(pairs, b"x-request-id") or header_text(pairs, b"request-id")
+        handler.answered(ctx, attempt, response)
         if not 200 <= response.status_code < 300:
             raise await handler.refused(response, patience)
         kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs if name in _KEPT}
         return RelayedReply(handler, response, {**kept, **passed_on(pairs)}, patience)
 
-    def _request(self, ctx: RequestContext, call: RelayCall, patience: Patience) -> httpx.Request:
+    def _request(self, ctx: RequestContext, traceparent: str, call: RelayCall, patience: Patience) -> httpx.Request:
         handler = self._handler
         base = handler.target.base_url.rstrip("/")
         url = httpx.URL(f"{base}{call.path}?{call.query}" if call.query else f"{base}{call.path}")
-        pairs = [pair for pair in handler.headers(ctx, streamed=False) if pair[0] not in self._replaced]
+        pairs = [pair for pair in handler.headers(ctx, traceparent, streamed=False) if pair[0] not in self._replaced]
         if self._takes_accept:
             pairs.append((b"accept", call.accept or b"*/*"))
         if call.content_type is not None:

@@ -15,10 +15,11 @@ import msgspec
 from chatproxy.errors import ApiError, InvalidRequest, UpstreamError, UpstreamStatus, UpstreamTimeout
 from chatproxy.handlers.chunks import StreamChunks
 from chatproxy.handlers.decoding import Decoder, decoder_for, too_large
-from chatproxy.handlers.headers import Pairs, header_text, next_hop, passed_on, static_headers
+from chatproxy.handlers.headers import Pairs, header_text, next_hop, passed_on, place_of, static_headers
 from chatproxy.handlers.patience import Deadlines, Patience
 from chatproxy.handlers.redact import Redactor
 from chatproxy.handlers.transport import lean_request
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.context import RequestContext
 from chatproxy.types.layout import Layout
 from chatproxy.types.model import Model
@@ -71,6 +72,7 @@ class UpstreamHandler:
         self._transport = transport
         self._redactor = redactor
         self._urls: dict[str, httpx.URL] = {}
+        self._place = place_of(target.base_url)
         self._json_headers = static_headers(target.headers, accept="application/json")
         self._stream_headers = static_headers(target.headers, accept="text/event-stream")
         wanted = (_IDEMPOTENCY, *(name.encode() for name in target.forward_headers))
@@ -85,33 +87,36 @@ class UpstreamHandler:
             UpstreamTimeout: it did not answer in time (504).
             UpstreamError: it could not be reached or its answer is broken (502).
         """
+        attempt = ctx.attempt or ctx.begin_attempt(self.name)
         exchange = ctx.exchange
         exchange.upstream = self.target.name
         if exchange.upstream_model is None:
             exchange.upstream_model = request.model
+        attempt.model = exchange.upstream_model
+        self.place(attempt, request.layout.path)
         patience = Patience(self.target.deadlines)
         reply: Reply | None = None
         try:
-            reply = await patience.wait(self._exchange(ctx, request, patience))
+            reply = await patience.wait(self._exchange(ctx, attempt, request, patience))
             return reply
         finally:
             if not isinstance(reply, Stream):
                 patience.stop()
 
-    async def _exchange(self, ctx: RequestContext, request: ChatRequest, patience: Patience) -> Reply:
-        headers = self.headers(ctx, streamed=request.stream)
+    async def _exchange(self, ctx: RequestContext, attempt: Attempt, request: ChatRequest, patience: Patience) -> Reply:
+        headers = self.headers(ctx, attempt.traceparent, streamed=request.stream)
         if request.layout.surface in _ANTHROPIC:
             headers += self._versions(ctx)
         response = await self._send("POST", request.layout.path, headers, self._outgoing(request))
         pairs = response.header_pairs
-        ctx.exchange.upstream_request_id = header_text(pairs, b"x-request-id") or header_text(pairs, b"request-id")
+        self.answered(ctx, attempt, response)
         if not 200 <= response.status_code < 300:
             raise await self.refused(response, patience)
         decoder = self._decoder(pairs)
         if not request.stream:
             return await self._completed(request.layout, response, decoder, patience)
         await self._check_type(response, decoder, patience, "text/event-stream")
-        chunks = StreamChunks(response, decoder, patience, self.failure)
+        chunks = StreamChunks(response, decoder, patience, self.failure, attempt)
         return Stream(chunks, status=200, headers=passed_on(pairs), layout=request.layout)
 
     async def models(self, ctx: RequestContext) -> list[Model]:
@@ -131,7 +136,7 @@ class UpstreamHandler:
         await self._transport.aclose()
 
     async def _list(self, ctx: RequestContext, patience: Patience) -> bytes:
-        response = await self._send("GET", "/models", self.headers(ctx, streamed=False), b"")
+        response = await self._send("GET", "/models", self.headers(ctx, ctx.traceparent, streamed=False), b"")
         if response.status_code != 200:
             raise await self.refused(response, patience)
         return await self._read(response, self._decoder(response.header_pairs), patience)
@@ -176,15 +181,30 @@ class UpstreamHandler:
                 found[name] = given
         return [(name, value) for name, value in found.items() if name.decode() not in self.target.headers]
 
-    def headers(self, ctx: RequestContext, *, streamed: bool) -> Pairs:
+    def place(self, attempt: Attempt, path: str) -> None:
+        """Put on record where an attempt goes; ``path`` below the base URL, without a query."""
+        base, attempt.address, attempt.port = self._place
+        attempt.upstream, attempt.url = self.target.name, base + path
+
+    def answered(self, ctx: RequestContext, attempt: Attempt, response: Any) -> None:
+        """Put on record what the head of an answer says."""
+        pairs: Pairs = response.header_pairs
+        attempt.status = response.status_code
+        attempt.upstream_request_id = header_text(pairs, b"x-request-id") or header_text(pairs, b"request-id")
+        ctx.exchange.upstream_request_id = attempt.upstream_request_id
+
+    def headers(self, ctx: RequestContext, traceparent: str, *, streamed: bool) -> Pairs:
         """What goes with every request: credentials, identity, trace, and what of the client's is passed on."""
+        trace = ctx.trace
         pairs = [
             *(self._stream_headers if streamed else self._json_headers),
             (b"x-request-id", ctx.request_id.encode()),
-            (b"traceparent", ctx.traceparent.encode()),
+            (b"traceparent", traceparent.encode()),
         ]
-        if ctx.tracestate:
-            pairs.append((b"tracestate", ctx.tracestate.encode("latin-1")))
+        if trace.tracestate:
+            pairs.append((b"tracestate", trace.tracestate.encode("latin-1")))
+        if trace.baggage:
+            pairs.append((b"baggage", trace.baggage.encode("latin-1")))
         given = ctx.headers
         pairs.append((HOPS_HEADER, next_hop(given.first(HOPS_HEADER))))
         pairs.extend((name, value) for name in self._forwarded if (value := given.first(name)) is not None)

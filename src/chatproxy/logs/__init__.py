@@ -7,7 +7,7 @@ process is protected by what each of them registers.
 
 from chatproxy.logs.exchange import ExchangeLog
 from chatproxy.logs.ratelimit import RateLimited
-from chatproxy.logs.redaction import register_secret
+from chatproxy.logs.redaction import register_secret, secrets_of_process
 from chatproxy.logs.setup import setup_logging
 
-__all__ = ["ExchangeLog", "RateLimited", "register_secret", "setup_logging"]
+__all__ = ["ExchangeLog", "RateLimited", "register_secret", "secrets_of_process", "setup_logging"]

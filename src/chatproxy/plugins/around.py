@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -43,9 +44,12 @@ class _PausedContext:
 
 
 class _Around:
-    """One plugin around the rest. ``last`` is the reply it got from the rest, for the policy ``open``."""
+    """One plugin around the rest. ``last`` is the reply it got from the rest, for the policy ``open``.
 
-    __slots__ = ("_clock", "_ctx", "_impl", "_last", "_next")
+    ``passing`` is the error that it got from there.
+    """
+
+    __slots__ = ("_clock", "_ctx", "_impl", "_last", "_next", "_passing")
 
     def __init__(self, impl: Impl, ctx: RequestContext, execute: Execute) -> None:
         self._impl = impl
@@ -53,6 +57,7 @@ class _Around:
         self._next = execute
         self._clock = Clock(impl.policy.deadline_s)
         self._last: Reply | None = None
+        self._passing: ApiError | None = None
 
     async def execute(self, request: ChatRequest) -> Reply:
         impl, ctx = self._impl, self._ctx
@@ -71,10 +76,15 @@ class _Around:
             else:
                 reply = await finish(steps, waiting_for, self._clock)
             if isinstance(reply, Completed | Stream):
-                impl.state.in_a_row = 0
+                impl.succeeded(ctx.exchange, None, started_at)
                 return reply
             raise TypeError(f"around_execute must return a Completed or a Stream, found {type(reply).__name__}")
-        except ApiError:
+        except ApiError as error:
+            if ctx.exchange.is_detailed:
+                impl.note(ctx.exchange, "ok" if error is self._passing else "rejected", started_at)
+            raise
+        except asyncio.CancelledError:
+            impl.cancelled(ctx.exchange, started_at)
             raise
         except DeadlinePassedError as passed:
             impl.state.abandoned += passed.abandoned
@@ -83,6 +93,7 @@ class _Around:
             impl.failed(ctx.exchange, "error", started_at, exc)
         finally:
             ctx.restore_tools(outer)
+            self._passing = None  # its traceback leads back to here
         return await self._without(request, saved)
 
     async def _without(self, request: ChatRequest, saved: bytes | None) -> Reply:
@@ -99,5 +110,8 @@ class _Around:
             self._last = None
             self._last = await self._next(request)
             return self._last
+        except ApiError as error:
+            self._passing = error
+            raise
         finally:
             self._clock.resume()

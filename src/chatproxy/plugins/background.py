@@ -8,6 +8,7 @@ costs no other, and plugins that do not wait cost no task switch each.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -106,7 +107,8 @@ class Background:
         if waiter is not None:
             waiter.set_result(None)
         elif self._owner is None and self._calls:
-            task = self._owner = asyncio.get_running_loop().create_task(self._own(), name="after")
+            loop, nobodys = asyncio.get_running_loop(), contextvars.Context()  # not that of whoever came first
+            task = self._owner = loop.create_task(self._own(), name="after", context=nobodys)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

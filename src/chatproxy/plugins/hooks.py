@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from chatproxy.errors import ApiError, Unauthenticated
 from chatproxy.plugins.around import Execute, compose
 from chatproxy.plugins.background import Background
 from chatproxy.plugins.impl import SKIPPED, Impl, Pending
 from chatproxy.plugins.layers import Layer
+from chatproxy.plugins.ledger import Ledger
 from chatproxy.types.context import RequestContext
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.handler import Handler
@@ -76,25 +79,26 @@ class Hooks:
         for impl in self._authenticate:
             principal = await impl.call(ctx.exchange, ctx, headers)
             if isinstance(principal, Principal):
-                return principal
+                return principal if principal.plugin == impl.plugin else replace(principal, plugin=impl.plugin)
             if principal is not None:
                 impl.wrong_type(ctx.exchange, principal, "a Principal")
         raise Unauthenticated("No valid credentials were given. Send them as 'Authorization: Bearer <key>'.")
 
     async def before_request(self, ctx: RequestContext, request: ChatRequest) -> ChatRequest:
         """The request as the plugins leave it."""
+        ledger = Ledger.of(ctx.exchange, request) if ctx.exchange.keeps_mutations else None
         for impl in self._before_request:
             saved = None if impl.closed else request.encode()
             result = impl.step(ctx.exchange, ctx, request)
             if type(result) is Pending:
                 result = await result.wait()
-            if result is None:
-                continue
             if result is SKIPPED:
                 if saved is not None:
                     request.restore(saved)
-            else:
+            elif result is not None:
                 request = self._as_request(impl, ctx, request, result)
+            if ledger is not None:
+                ledger.note(impl, request)
         return request
 
     async def select_handler(self, ctx: RequestContext, request: ChatRequest) -> Handler | None:
@@ -141,13 +145,12 @@ class Hooks:
 
     async def before_response(self, ctx: RequestContext, request: ChatRequest, response: ChatResponse) -> ChatResponse:
         """The buffered reply as the plugins leave it; they are called in reverse order."""
+        ledger = Ledger.of(ctx.exchange, response) if ctx.exchange.keeps_mutations else None
         for impl in self._before_response:
             saved = None if impl.closed else response.encode()
             result = impl.step(ctx.exchange, ctx, request, response)
             if type(result) is Pending:
                 result = await result.wait()
-            if result is None:
-                continue
             if result is SKIPPED:
                 if saved is not None:
                     response.restore(saved)
@@ -155,8 +158,10 @@ class Hooks:
                 response = result
             elif isinstance(result, Mapping):
                 response = ChatResponse(result, layout=ctx.layout)
-            else:
+            elif result is not None:
                 impl.wrong_type(ctx.exchange, result, "a response")
+            if ledger is not None:
+                ledger.note(impl, response)
         return response
 
     async def models(self, ctx: RequestContext) -> list[tuple[str, Model]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ class Impl:
 
     __slots__ = (
         "closed", "distribution", "function", "hook", "location", "original", "plugin", "policy", "skippable", "state",
+        "when",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +78,7 @@ class Impl:
         state: PluginState,
         distribution: str | None = None,
         location: str | None = None,
+        when: Callable[[Any], bool] | None = None,
     ) -> None:
         self.hook = hook
         self.plugin = plugin
@@ -87,6 +90,7 @@ class Impl:
         self.state = state
         self.distribution = distribution
         self.location = location
+        self.when = when
 
     async def call(self, exchange: Exchange, *args: Any) -> Any:
         """Call it under its deadline and policy; see `step` for what comes back."""
@@ -112,7 +116,7 @@ class Impl:
             steps = self.function(*args)
             waiting_for = steps.send(None)
         except StopIteration as stop:
-            if stop.value is not None or state.in_a_row:
+            if stop.value is not None or state.in_a_row or exchange.is_detailed:
                 self.succeeded(exchange, stop.value, started_at)
             return stop.value
         except ApiError as error:
@@ -125,14 +129,26 @@ class Impl:
     def succeeded(self, exchange: Exchange, result: Any, started_at: float) -> None:
         """Note a call that went well."""
         self.state.in_a_row = 0
-        if result is not None:
-            exchange.hook_calls.append(HookCall(self.plugin, self.hook, "ok", time.perf_counter() - started_at))
+        if result is not None or exchange.is_detailed:
+            self.note(exchange, "ok", started_at)
 
     def refused(self, exchange: Exchange, error: ApiError, started_at: float) -> None:
         """Note an error that the plugin raised on purpose."""
         if not isinstance(error, PluginFailed):
             self.state.in_a_row = 0
-            exchange.hook_calls.append(HookCall(self.plugin, self.hook, "rejected", time.perf_counter() - started_at))
+            self.note(exchange, "rejected", started_at)
+
+    def cancelled(self, exchange: Exchange, started_at: float) -> None:
+        """Note a call that ended because its exchange did."""
+        if exchange.is_detailed:
+            self.note(exchange, "cancelled", started_at)
+
+    def note(self, exchange: Exchange, outcome: str, started_at: float) -> float:
+        """Put a call on record that ends now; returns its seconds."""
+        duration_s = time.perf_counter() - started_at
+        started_s = started_at - exchange.clock_s
+        exchange.hook_calls.append(HookCall(self.plugin, self.hook, outcome, duration_s, started_s))
+        return duration_s
 
     def is_skipped(self, exchange: Exchange) -> bool:
         """Whether the plugin is in quarantine and this hook is to be left out; counts it."""
@@ -140,13 +156,12 @@ class Impl:
         if not (state.quarantined_until and self.skippable and state.quarantined):
             return False
         state.skipped += 1
-        exchange.hook_calls.append(HookCall(self.plugin, self.hook, "skipped", 0.0))
+        self.note(exchange, "skipped", time.perf_counter())
         return True
 
     def failed(self, exchange: Exchange, outcome: str, started_at: float, cause: BaseException) -> Any:
         """Count and log a failure; returns `SKIPPED` under the policy ``open``, else raises."""
-        duration_s = time.perf_counter() - started_at
-        exchange.hook_calls.append(HookCall(self.plugin, self.hook, outcome, duration_s))
+        duration_s = self.note(exchange, outcome, started_at)
         state = self.state
         state.failures += 1
         state.in_a_row += 1
@@ -201,6 +216,9 @@ class Pending:
             return impl.failed(self._exchange, "timeout", self._started_at, passed)
         except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
             return impl.failed(self._exchange, "error", self._started_at, exc)
+        except asyncio.CancelledError:
+            impl.cancelled(self._exchange, self._started_at)
+            raise
         impl.succeeded(self._exchange, result, self._started_at)
         return result
 

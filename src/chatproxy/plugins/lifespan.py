@@ -17,6 +17,7 @@ async def enter_plugins(stack: AsyncExitStack, registry: Registry, app: App) -> 
     Raises:
         PluginError: a plugin raised, or did not start within its deadline.
     """
+    stack.callback(app.forget)
     for placed in registry.placed["lifespan"]:
         impl = placed.impl
         manager: Any = start_up_call(impl, app)

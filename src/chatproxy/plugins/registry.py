@@ -6,7 +6,7 @@ Rule: pluggy is touched here only. It registers and validates; it never calls a 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import pluggy
@@ -68,6 +68,18 @@ class Registry:
         """Implementations by hook, in their final order."""
         return {hook: tuple(placed.impl for placed in found) for hook, found in self.placed.items()}
 
+    def choose(self, configs: Mapping[str, Any]) -> None:
+        """Leave out what a plugin's configuration has no use for, by ``hookimpl(when=…)``.
+
+        Args:
+            configs: by plugin.
+
+        Raises:
+            PluginError: ``when`` raised; the message names plugin, file and line.
+        """
+        for hook, found in self.placed.items():
+            self.placed[hook] = tuple(placed for placed in found if _is_wanted(placed.impl, configs))
+
     def collect(self, hook: str, *args: Any) -> list[tuple[Impl, Any]]:
         """Call a start-up hook once for each plugin; results that are None are left out.
 
@@ -120,7 +132,7 @@ class Registry:
                     order=order,
                     distribution=plugin.distribution,
                     location=where,
-                    impl=self._impl(spec, plugin, found),
+                    impl=self._impl(spec, plugin, found, order),
                 )
             )
         placed: list[Placed] = order_plugins(candidates, self._policies.order, hook=spec.name)
@@ -138,7 +150,7 @@ class Registry:
             hint = "; decorate it with contextlib.asynccontextmanager" if spec.name == "lifespan" else ""
             raise PluginError(f"{who} must be a plain function, found {_shape(found.function)}{hint} ({where})")
 
-    def _impl(self, spec: HookSpec, plugin: FoundPlugin, found: pluggy.HookImpl) -> Impl:
+    def _impl(self, spec: HookSpec, plugin: FoundPlugin, found: pluggy.HookImpl, order: Order) -> Impl:
         spec_names = list(inspect.signature(getattr(hookspecs, spec.name)).parameters)
         return Impl(
             hook=spec.name,
@@ -149,7 +161,18 @@ class Registry:
             state=self.states[plugin.name],
             distribution=plugin.distribution,
             location=location(found.function),
+            when=order.when,
         )
+
+
+def _is_wanted(impl: Impl, configs: Mapping[str, Any]) -> bool:
+    if impl.when is None:
+        return True
+    try:
+        return bool(impl.when(configs[impl.plugin]))
+    except Exception as exc:
+        reason = f"'when' raised {type(exc).__name__}: {exc}"
+        raise PluginError(f"plugin {impl.plugin!r}: {impl.hook}: {reason} ({impl.location})") from exc
 
 
 def start_up_call(impl: Impl, *args: Any) -> Any:

@@ -52,7 +52,8 @@ def unknown_keys(value: Any, table: Any, path: str) -> list[str]:
     """Faults for keys of ``table`` that the Struct ``value`` made of it does not have, at any depth."""
     if isinstance(value, msgspec.Struct) and isinstance(table, Mapping):
         names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
-        faults = [f"{path}.{key}: unknown key{nearest(key, names)}" for key in table if key not in names]
+        known = {*names, value.__struct_config__.tag_field}
+        faults = [f"{path}.{key}: unknown key{nearest(key, names)}" for key in table if key not in known]
         for key, field in names.items():
             if key in table:
                 faults += unknown_keys(getattr(value, field), table[key], f"{path}.{key}")

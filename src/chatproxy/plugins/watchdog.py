@@ -151,7 +151,7 @@ def _owners(impls: Iterable[Impl]) -> dict[str, str]:
             owners.setdefault(code.co_filename, impl.plugin)
         if package.startswith("chatproxy_"):
             prefix = package + "."
-            for name, other in list(sys.modules.items()):
+            for name, other in sys.modules.copy().items():  # other threads may import; a copy is made at once
                 path = getattr(other, "__file__", None)
                 if path and (name == package or name.startswith(prefix)):
                     owners.setdefault(path, impl.plugin)

@@ -44,7 +44,7 @@ async def run(
     """
     ctx, headers = open_context(gateway, scope, layout)
     try:
-        live = gateway.engine.begin()
+        live = gateway.engine.begin(ctx)
     except ApiError as error:
         await send_error(send, ctx.request_id, error, layout)
         return

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chatproxy.engine import Engine
-from chatproxy.engine.identity import MAX_TRACESTATE, client_id_of, traceparent_of
+from chatproxy.engine.identity import MAX_TRACESTATE, client_id_of, known_version, traceparent_of
 from chatproxy.errors import ApiError, InvalidRequest
 from chatproxy.surfaces.edge import Message, Receive, Scope, Send
 from chatproxy.types.app import App
@@ -50,30 +50,38 @@ def open_context(gateway: Gateway, scope: Scope, layout: Layout) -> tuple[Reques
             credentials = value
         elif name == b"x-api-key" and credentials is None:  # how Anthropic's clients send it
             credentials = b"Bearer " + value
-        elif name == b"traceparent":
-            traceparent = value.decode("latin-1")
+        elif name == b"traceparent":  # two of them are as good as none
+            traceparent = known_version(value.decode("latin-1")) if traceparent is None else ""
         elif name == b"tracestate":
-            tracestate = value.decode("latin-1")
+            given = value.decode("latin-1")
+            tracestate = f"{tracestate},{given}" if tracestate else given
         elif name == b"x-request-id":
             client_id = value.decode("latin-1")
     client = scope.get("client")
+    path, started_s = scope["path"], time.perf_counter()
+    route = scope.get("path_template", "")
     exchange = Exchange(
         request_id=gateway.engine.request_ids.next(),
         surface=layout.surface,
         method=scope["method"],
-        path=scope["path"],
+        path=path,
+        route="" if route == path else route,
+        scheme=scope.get("scheme", "http"),
         client=client[0] if client else "",
         started_at=time.time(),
+        clock_s=started_s,
         client_request_id=client_id_of(client_id),
     )
+    parent = traceparent_of(traceparent)
     context = RequestContext(
         app=gateway.app,
         exchange=exchange,
         layout=layout,
-        started_s=time.perf_counter(),
+        started_s=started_s,
         headers=Headers(raw),
-        traceparent=traceparent_of(traceparent),
-        tracestate=tracestate if traceparent and tracestate and len(tracestate) <= MAX_TRACESTATE else "",
+        traceparent=parent,
+        tracestate=tracestate if parent == traceparent and tracestate and len(tracestate) <= MAX_TRACESTATE else "",
+        is_traced_by_client=parent == traceparent,
         credentials=credentials,
         call_tool=gateway.engine.call_tool,
     )

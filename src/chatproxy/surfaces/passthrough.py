@@ -39,6 +39,7 @@ def _route(passage: Passage, surface: str, path: str) -> ASGIRouteHandler:
         scope["path"] = path + rest  # Litestar has taken the mount's path off, and decoded the rest
         found = find_operation(surface, rest, scope["method"])
         if isinstance(found, Operation):
+            scope["path_template"] = path.removesuffix(f"/{surface}") + found.template
             await passage.run(found, scope, receive, send)
         elif found is not None:
             await refuse_method(passage.gateway, scope, send, ", ".join(sorted(found - {"HEAD"})), PASSTHROUGH[surface])

@@ -54,7 +54,7 @@ class Passage:
         """Serve one request."""
         ctx, headers = open_context(self.gateway, scope, PASSTHROUGH[operation.surface])
         try:
-            live = self.gateway.engine.begin()
+            live = self.gateway.engine.begin(ctx)
         except ApiError as error:
             await send_error(send, ctx.request_id, error, ctx.layout)
             return

@@ -18,12 +18,14 @@ class Operation(NamedTuple):
 
     Attributes:
         path: below an upstream's base URL.
+        template: the same with names in place of ids, for example ``/files/{file_id}``.
         has_body: the request may have one, which is then sent on.
         may_be_empty: and it may be left out.
     """
 
     surface: str
     path: str
+    template: str
     has_body: bool = False
     may_be_empty: bool = False
 
@@ -41,13 +43,13 @@ ROUTES: Mapping[str, tuple[_Route, ...]] = {
     "images": tuple(_Route((name,), _POST) for name in ("generations", "edits", "variations")),
     "files": (
         _Route((), _READ | _POST),
-        _Route(("{id}",), _READ | {"DELETE"}),
-        _Route(("{id}", "content"), _READ),
+        _Route(("{file_id}",), _READ | {"DELETE"}),
+        _Route(("{file_id}", "content"), _READ),
     ),
     "batches": (
         _Route((), _READ | _POST),
-        _Route(("{id}",), _READ),
-        _Route(("{id}", "cancel"), _POST, may_be_empty=True),
+        _Route(("{batch_id}",), _READ),
+        _Route(("{batch_id}", "cancel"), _POST, may_be_empty=True),
     ),
 }
 
@@ -68,10 +70,10 @@ def find_operation(surface: str, rest: str, method: str) -> Operation | frozense
         if len(route.parts) == len(parts) and all(map(_fits, route.parts, parts)):
             if method not in route.methods:
                 return route.methods
-            path = "/".join(("", surface, *parts))
-            return Operation(surface, path, method == "POST", route.may_be_empty)
+            path, template = ("/".join(("", surface, *names)) for names in (parts, route.parts))
+            return Operation(surface, path, template, method == "POST", route.may_be_empty)
     return None
 
 
 def _fits(wanted: str, part: str) -> bool:
-    return _ID.fullmatch(part) is not None if wanted == "{id}" else part == wanted
+    return _ID.fullmatch(part) is not None if wanted.startswith("{") else part == wanted

@@ -1,4 +1,4 @@
-"""The test kit: a whole gateway in memory, a scripted upstream, and a recorder of hook calls.
+"""The test kit: a whole gateway in memory, a scripted upstream, a recorder of hook calls, and a capture of spans.
 
 Everything goes through the real pipeline (edge guard, engine, hooks, upstream handler); only the sockets are missing.
 
@@ -14,6 +14,8 @@ Example::
 from chatproxy.testing.app import Gateway, SyncGateway, make_app
 from chatproxy.testing.recorder import Recorder
 from chatproxy.testing.replies import Fault, Scripted, error_reply, raw_reply, reply, stream_reply, tool_calls_reply
+from chatproxy.testing.semconv import assert_semconv
+from chatproxy.testing.spans import SpanCapture, SpanEvent, SpanTree
 from chatproxy.testing.sse import events_of, text_of
 from chatproxy.testing.upstream import ScriptedUpstream, SeenRequest
 
@@ -24,7 +26,11 @@ __all__ = [
     "Scripted",
     "ScriptedUpstream",
     "SeenRequest",
+    "SpanCapture",
+    "SpanEvent",
+    "SpanTree",
     "SyncGateway",
+    "assert_semconv",
     "error_reply",
     "events_of",
     "make_app",

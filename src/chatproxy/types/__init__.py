@@ -1,12 +1,14 @@
 """What flows through the gateway: requests, replies, events, and the records about them."""
 
 from chatproxy.types.app import App
+from chatproxy.types.assembly import Assembly, assembly_for
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT, ChatLayout
 from chatproxy.types.completions import COMPLETIONS
 from chatproxy.types.context import Headers, RequestContext
 from chatproxy.types.endings import Ending
-from chatproxy.types.exchange import Exchange, HookCall, ToolCallRecord
+from chatproxy.types.exchange import Exchange, HookCall, Mutation, ToolCallRecord
 from chatproxy.types.handler import Handler
 from chatproxy.types.layout import Layout
 from chatproxy.types.layouts import LAYOUTS
@@ -15,9 +17,12 @@ from chatproxy.types.model import Command, Model, Principal, SessionStore, ToolC
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.responses import RESPONSES
+from chatproxy.types.rounds import Rounds, checked_events
 from chatproxy.types.scoring import EMBEDDINGS, MODERATIONS, RERANK
+from chatproxy.types.stats import GatewayStats, PluginStats
 from chatproxy.types.stream import StreamEvent, StreamTransform
 from chatproxy.types.text import Text
+from chatproxy.types.trace import AttributeValue, Hop, Trace, TraceEvent, Tracer
 from chatproxy.types.usage import Usage, estimate_tokens
 
 __all__ = [
@@ -30,6 +35,9 @@ __all__ = [
     "RERANK",
     "RESPONSES",
     "App",
+    "Assembly",
+    "Attempt",
+    "AttributeValue",
     "ChatLayout",
     "ChatRequest",
     "ChatResponse",
@@ -37,15 +45,20 @@ __all__ = [
     "Completed",
     "Ending",
     "Exchange",
+    "GatewayStats",
     "Handler",
     "Headers",
     "HookCall",
+    "Hop",
     "JsonBody",
     "Layout",
     "Model",
+    "Mutation",
+    "PluginStats",
     "Principal",
     "Reply",
     "RequestContext",
+    "Rounds",
     "SessionStore",
     "Stream",
     "StreamEvent",
@@ -55,6 +68,11 @@ __all__ = [
     "ToolCallRecord",
     "ToolResult",
     "ToolRunner",
+    "Trace",
+    "TraceEvent",
+    "Tracer",
     "Usage",
+    "assembly_for",
+    "checked_events",
     "estimate_tokens",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from chatproxy.types.model import SessionStore
+from chatproxy.types.stats import GatewayStats
+from chatproxy.types.trace import Tracer
 
 T = TypeVar("T")
 
@@ -17,11 +20,31 @@ class App:
         version: of chatproxy.
         session_store: durable when a plugin brings one, else in memory and bounded.
         settings: the core's configuration, read-only, with secrets taken out.
+        config_file: where it was read from; None where there is no file.
+        health: what plugins report of themselves, see `report_health`.
+        tracer: who decides about traces, see `set_tracer`; None where nobody traces.
+        redact: a text without the secrets that this process knows of, and without what looks like a credential; for
+            plugins that send texts elsewhere.
+        stats: what the gateway is doing now.
     """
 
-    def __init__(self, *, version: str, session_store: SessionStore, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        version: str,
+        session_store: SessionStore,
+        settings: Mapping[str, Any],
+        config_file: Path | None = None,
+        redact: Callable[[str], str] = str,
+        stats: Callable[[], GatewayStats] = GatewayStats,
+    ) -> None:
         self.version = version
+        self.config_file = config_file
+        self.health: dict[str, Callable[[], Mapping[str, Any]]] = {}
         self.session_store = session_store
+        self.tracer: Tracer | None = None
+        self.redact = redact
+        self.stats = stats
         self.settings = settings
         self._configs: dict[type, Any] = {}
         self._provided: dict[type, Any] = {}
@@ -45,6 +68,30 @@ class App:
             LookupError: nobody provided one; the plugin's `lifespan` has not run or does not call `provide`.
         """
         return self._find(self._provided, kind, "provide it in the plugin's lifespan hook")
+
+    def report_health(self, plugin: str, report: Callable[[], Mapping[str, Any]]) -> None:
+        """Have something said by ``/readyz`` and ``/health`` under a plugin's name; call it in `lifespan`.
+
+        Args:
+            report: called for each answer, must not wait; JSON values that everybody may see. It never makes the
+                gateway unready: what a plugin cannot do without, it refuses by its hooks.
+        """
+        self.health[plugin] = report
+
+    def set_tracer(self, tracer: Tracer) -> None:
+        """Take over the decisions about traces; call it in `lifespan`.
+
+        Raises:
+            RuntimeError: somebody else has.
+        """
+        if self.tracer is not None:
+            raise RuntimeError(f"traces are begun by {type(self.tracer).__qualname__} already; use one plugin for it")
+        self.tracer = tracer
+
+    def forget(self) -> None:
+        """Forget tracer and reports when every `lifespan` has been left: an application may be started again."""
+        self.tracer = None
+        self.health.clear()
 
     def set_config(self, value: object) -> None:
         """Keep a plugin's configuration; the assembly calls it before `lifespan`."""

@@ -5,6 +5,7 @@ Rule: what was read is what is sent; a field nobody read leaves byte for byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ _value = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _UNCHANGEABLE = _SCALARS | {_Raw}
+_ESCAPED_NAME = re.compile(rb"\\u00(?:3[0-9]|[46][1-9a-fA-F]|5[0-9aAfF]|7[0-9aA])")  # a letter, digit or underscore
 State = tuple[dict[str, Any], bytes | None]
 
 
@@ -96,6 +98,21 @@ class JsonBody(MutableMapping[str, Any]):
         """
         value = self._fields.get(key)
         return _value(value) if type(value) is _Raw else value
+
+    def mentions(self, key: str, name: bytes) -> bool:
+        """Whether a field can hold a name somewhere in it; nothing is decoded, and nothing counts as read.
+
+        False is certain. True also where the field is decoded already, where a text has the name in it, and where
+        letters are written as escapes.
+
+        Args:
+            name: ASCII letters, digits and underscores.
+        """
+        value = self._fields.get(key)
+        if type(value) is not _Raw:
+            return value is not None
+        data = bytes(value)
+        return name in data or (b"\\u00" in data and _ESCAPED_NAME.search(data) is not None)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._fields[key] = value  # first: a reply is taken apart only now, from its source

@@ -19,6 +19,7 @@ from chatproxy.types.foreign import fields_but
 from chatproxy.types.layout import Progress, Summary
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.peek import peek
+from chatproxy.types.rounds_chat import ChatTurns
 from chatproxy.types.tally import Tally
 from chatproxy.types.text import Channel, Origin, Path, Text, forget_logprobs
 from chatproxy.types.usage import Usage, usage_of_chat
@@ -57,6 +58,7 @@ class ChatLayout:
     structural = _STRUCTURAL
     messages_key = "messages"
     has_tools = True
+    turns = ChatTurns()
     id_headers = (b"x-request-id",)
     streams = True
     stream_end = DONE

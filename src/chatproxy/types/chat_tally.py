@@ -5,6 +5,7 @@ Source: OpenAI API reference, "The chat completion chunk object" and "The comple
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any, ClassVar
 
 import msgspec
@@ -18,6 +19,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct):
+    index: int | None = None
     delta: _Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
@@ -35,7 +37,7 @@ _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 class ChatTally:
     """`Tally` of chunks; such a stream has no last event of its own, only ``[DONE]``."""
 
-    __slots__ = ("characters", "finish_reasons", "is_over", "usage")
+    __slots__ = ("_ended", "characters", "finish_reasons", "is_over", "usage")
     done_is_end: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -43,6 +45,7 @@ class ChatTally:
         self.finish_reasons: list[str] = []
         self.characters = 0
         self.is_over = False
+        self._ended: list[int] = []
 
     @property
     def may_end(self) -> bool:
@@ -60,7 +63,7 @@ class ChatTally:
         if chunk.choices:
             for choice in chunk.choices:
                 if choice.finish_reason is not None:
-                    self.finish_reasons.append(choice.finish_reason)
+                    self._end(choice.index or 0, choice.finish_reason)
                 if choice.delta is not None:
                     if choice.delta.content is not None:
                         self.characters += len(choice.delta.content)
@@ -71,12 +74,19 @@ class ChatTally:
             return bool(chunk.choices)
         return True
 
+    def _end(self, index: int, reason: str) -> None:
+        """Choices end in any order; their reasons stand in the order of the choices."""
+        place = bisect_right(self._ended, index)
+        self._ended.insert(place, index)
+        self.finish_reasons.insert(place, reason)
+
     def _add_slowly(self, data: bytes) -> bool:
         """An event of unusual shape: any JSON object passes."""
         event = decode_event(data)
         if event.get("error") is not None:
             raise stream_error(event["error"])
-        self.finish_reasons.extend(finish_reasons_of(event))
+        for reason in finish_reasons_of(event):
+            self._end(0, reason)
         usage = usage_of_chat(event.get("usage"))
         self.usage = usage or self.usage
         return usage is None or bool(event.get("choices"))

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from chatproxy.errors import InvalidRequest
+from chatproxy.types.body import check_json
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.walk import objects
 
@@ -55,22 +57,67 @@ def _call(call: dict[str, Any]) -> ToolCall | None:
     function = call.get("function")
     if not isinstance(function, dict) or not isinstance(call.get("id"), str):
         return None
-    return ToolCall(id=call["id"], name=str(function.get("name", "")), arguments=decode_arguments(function))
+    return call_made(call["id"], function.get("name"), function.get("arguments"))
 
 
-def decode_arguments(function: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call; none at all where the model wrote something else than a JSON object."""
+def call_made(call_id: str, name: Any, written: Any) -> ToolCall:
+    """A call with the arguments that a model wrote: JSON text, or an object where the surface has those."""
+    arguments = written if isinstance(written, dict) else _arguments_in(written)
+    malformed = None if arguments is not None else str(written)
+    return ToolCall(id=call_id, name=str(name or ""), arguments=arguments or {}, malformed=malformed)
+
+
+def _arguments_in(written: Any) -> dict[str, Any] | None:
+    """Arguments out of JSON text, where nothing is an empty object; None where it holds no object."""
     try:
-        value = msgspec.json.decode(function.get("arguments") or "{}")
-    except (msgspec.DecodeError, TypeError, UnicodeEncodeError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        data = (written or "{}").encode()
+        check_json(data)
+        value = msgspec.json.decode(data)
+    except (AttributeError, InvalidRequest, UnicodeEncodeError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def answer_calls(request: Any, reply: Any, results: Mapping[str, ToolResult]) -> None:
-    """Append the assistant's message and the results of its calls."""
+    """Append the assistant's message, the results of its calls, and one message that shows their media."""
     for _, choice in objects(reply.get("choices")):
-        request.messages.append(dict(choice.get("message") or {}))
+        request.messages.append(_sayable(choice.get("message") or {}))
         break
+    shown: list[Any] = []
     for call_id, result in results.items():
-        request.messages.append({"role": "tool", "tool_call_id": call_id, "content": result.content})
+        message, media = tool_message(call_id, result)
+        request.messages.append(message)
+        shown += media
+    if shown:
+        request.messages.append({"role": "user", "content": shown})
+
+
+def tool_message(call_id: str, result: ToolResult) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A result as a message of role ``tool``, which can hold text only, and its other parts for one of the user.
+
+    Source: OpenAI API reference, "Create chat completion", "Tool message", ``content``.
+    """
+    message: dict[str, Any] = {"role": "tool", "tool_call_id": call_id, "content": result.content}
+    if isinstance(result.content, str) or all(part.get("type") == "text" for part in result.content):
+        return message, []
+    said = [part for part in result.content if part.get("type") == "text"]
+    media = [part for part in result.content if part.get("type") != "text"]
+    message["content"] = [*said, {"type": "text", "text": "[What this call returned beside text is shown below.]"}]
+    return message, [{"type": "text", "text": f"[Returned by the tool call {call_id}:]"}, *media]
+
+
+def _sayable(message: dict[str, Any]) -> dict[str, Any]:
+    """A turn as it can be said again: templates of some servers read the arguments, which must be JSON objects."""
+    made = dict(message)
+    if isinstance(calls := made.get("tool_calls"), list):
+        made["tool_calls"] = [_sayable_call(call) for call in calls]
+    return made
+
+
+def _sayable_call(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or _arguments_in(function.get("arguments")) is not None:
+        return call
+    text = str(function.get("arguments")).encode("utf-8", "replace").decode()
+    written = msgspec.json.encode({"INVALID_JSON": text}).decode()
+    return {**call, "function": {**function, "arguments": written}}

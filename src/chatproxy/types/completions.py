@@ -34,6 +34,7 @@ class CompletionsLayout:
     structural = _STRUCTURAL
     messages_key = ""
     has_tools = False
+    turns = None
     id_headers = (b"x-request-id",)
     streams = True
     stream_end = DONE

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from chatproxy.types.app import App
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.layout import Layout
 from chatproxy.types.model import Principal, ToolCall, ToolResult, ToolRunner
+from chatproxy.types.request import ChatRequest
+from chatproxy.types.trace import Trace
 
 T = TypeVar("T")
 
@@ -86,13 +90,16 @@ class RequestContext:
         principal: who asks; None where no plugin authenticates.
         exchange: the record so far.
         started_s: when the exchange began, on `time.perf_counter`.
-        traceparent: W3C trace context sent upstream; the client's where it sent a valid one.
+        trace: where the exchange stands in a distributed trace; plugins add attributes and events to it.
+        request: what `before_request` left of it, on the client's surface, for telemetry of an exchange that is over;
+            None where it did not come so far, and where a body passes through.
+        attempt: the last time that a handler was asked; a handler's own when `execute` is called, until it first waits.
         state: for plugins to carry values from hook to hook; key by plugin name.
     """
 
     __slots__ = (
-        "_call_tool", "app", "credentials", "exchange", "headers", "layout", "principal", "request_id", "started_s",
-        "state", "traceparent", "tracestate",
+        "_call_tool", "app", "attempt", "credentials", "exchange", "headers", "layout", "principal", "request",
+        "request_id", "started_s", "state", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +112,7 @@ class RequestContext:
         headers: Headers | None = None,
         traceparent: str = "",
         tracestate: str = "",
+        is_traced_by_client: bool = False,
         credentials: bytes | None = None,
         call_tool: ToolBracket | None = None,
     ) -> None:
@@ -115,11 +123,22 @@ class RequestContext:
         self.started_s = started_s
         self.headers = headers if headers is not None else Headers([])
         self.principal: Principal | None = None
-        self.traceparent = traceparent
-        self.tracestate = tracestate
+        self.trace = Trace(traceparent, tracestate, is_remote=is_traced_by_client, started_s=started_s)
+        self.request: ChatRequest | None = None
+        self.attempt: Attempt | None = None
         self.state: dict[str, Any] = {}
         self.credentials = Credentials(credentials)
         self._call_tool = call_tool
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context of the exchange; what is sent to others has a span of its own, see `Trace.hop`."""
+        return self.trace.traceparent
+
+    @property
+    def tracestate(self) -> str:
+        """What goes with ``traceparent``; empty where there is nothing."""
+        return self.trace.tracestate
 
     @property
     def surface(self) -> str:
@@ -137,6 +156,21 @@ class RequestContext:
     def note(self, plugin: str, **values: Any) -> None:
         """Put values on the exchange's record under the plugin's name; JSON only, never a secret."""
         self.exchange.notes.setdefault(plugin, {}).update(values)
+
+    def begin_attempt(self, handler: str) -> Attempt:
+        """Put on record that a handler is asked now; the engine does it before every `Handler.execute`.
+
+        For handlers that ask more than once by themselves; they fill in what they know, and call `Attempt.end`.
+        """
+        now = time.perf_counter()
+        attempt = self.attempt = Attempt(handler=handler, started_s=now - self.started_s, clock_s=now)
+        trace = self.trace
+        if trace.is_traced:
+            attempt.span_id, attempt.traceparent = trace.hop()
+        else:
+            attempt.traceparent = trace.traceparent
+        self.exchange.attempts.append(attempt)
+        return attempt
 
     async def call_tool(self, call: ToolCall, run: ToolRunner) -> ToolResult:
         """Run a tool between `before_tool_call` and `after_tool_call`, and record it.

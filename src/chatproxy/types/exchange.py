@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.usage import Usage
 
 Outcome = Literal["in_progress", "completed", "client_disconnected", "rejected", "failed"]
@@ -15,14 +16,32 @@ class HookCall(msgspec.Struct):
     """One call of a plugin's hook.
 
     Attributes:
-        outcome: ``ok`` (it returned a value), ``rejected``, ``error``, ``timeout`` or ``skipped``.
+        outcome: ``ok`` (it returned), ``rejected``, ``error``, ``timeout``, ``skipped``, or
+            ``cancelled`` with its exchange.
         duration_s: seconds between call and answer.
+        started_s: from the exchange's start.
     """
 
     plugin: str
     hook: str
     outcome: str
     duration_s: float
+    started_s: float = 0.0
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """What one call of a hook changed in a request or a reply: names of top-level fields, never values.
+
+    Attributes:
+        at_s: from the exchange's start.
+    """
+
+    plugin: str
+    hook: str
+    at_s: float
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -39,7 +58,16 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class ToolCallRecord(msgspec.Struct):
-    """One tool call that the gateway ran."""
+    """One tool call that the gateway ran.
+
+    Attributes:
+        call_id: the model's id of the call.
+        started_s: from the exchange's start.
+        error_type: where ``ok`` is False: ``tool_error`` (the result says so), the code of what a hook refused it with,
+            or the name of what was raised; None where it was cancelled with its exchange.
+        details: what the runner put on record in `ToolCall.details`.
+        span_id: the parent that the tool's server was told; empty where nobody traces.
+    """
 
     name: str
     server: str | None
@@ -47,6 +75,11 @@ class ToolCallRecord(msgspec.Struct):
     ok: bool
     arguments_bytes: int
     result_bytes: int
+    call_id: str = ""
+    started_s: float = 0.0
+    error_type: str | None = None
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+    span_id: str = ""
 
 
 class Exchange(msgspec.Struct, kw_only=True):
@@ -61,7 +94,12 @@ class Exchange(msgspec.Struct, kw_only=True):
         usage: None where neither the upstream nor an estimate gave one.
         translated_to: the surface the handler was spoken to in, where it does not speak the client's.
         translation_losses: what that surface could not carry.
-        hook_calls: calls that returned something, rejected, failed or were skipped, in order.
+        clock_s: `time.perf_counter` at the start, which ``*_s`` values of its parts count from.
+        route: the path's template, for example ``/v1/files/{file_id}``; empty where it is the path.
+        hook_calls: calls that returned something, rejected, failed or were skipped, in order; all calls where
+            ``is_detailed``.
+        mutations: what hooks changed in the request and in a buffered reply, where it ``keeps_mutations``.
+        attempts: handlers that were asked, in order.
         notes: what plugins want on record, by plugin name; JSON values only, never secrets.
     """
 
@@ -69,8 +107,11 @@ class Exchange(msgspec.Struct, kw_only=True):
     surface: str = "chat"
     method: str = "POST"
     path: str = ""
+    route: str = ""
+    scheme: str = "http"
     client: str = ""
     started_at: float = 0.0
+    clock_s: float = 0.0
     model: str = ""
     upstream_model: str | None = None
     handler: str | None = None
@@ -93,6 +134,10 @@ class Exchange(msgspec.Struct, kw_only=True):
     translation_losses: list[Loss] = msgspec.field(default_factory=list)
     hook_calls: list[HookCall] = msgspec.field(default_factory=list)
     tool_calls: list[ToolCallRecord] = msgspec.field(default_factory=list)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    is_detailed: bool = False
+    keeps_mutations: bool = False
+    mutations: list[Mutation] = msgspec.field(default_factory=list)
     traceparent: str | None = None
     client_request_id: str | None = None
     notes: dict[str, Any] = msgspec.field(default_factory=dict)

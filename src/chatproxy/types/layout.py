@@ -13,6 +13,7 @@ from chatproxy.errors import ApiError
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.tally import Tally
 from chatproxy.types.text import Channel, Text
+from chatproxy.types.turns import Turns
 from chatproxy.types.usage import Usage
 
 Summary = tuple[Usage | None, list[str]]
@@ -126,6 +127,10 @@ class Layout(Protocol):
 
     def answer_calls(self, request: Any, reply: Any, results: Mapping[str, ToolResult]) -> None:
         """Add a reply and the results of its calls, by id, to a request's conversation."""
+
+    @property
+    def turns(self) -> Turns | None:
+        """What a tool loop needs to know; None where the surface has no tools."""
 
     @property
     def id_headers(self) -> tuple[bytes, ...]:

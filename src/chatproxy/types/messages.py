@@ -22,6 +22,7 @@ from chatproxy.types.messages_tally import (
 )
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.peek import peek
+from chatproxy.types.rounds_messages import MessagesTurns
 from chatproxy.types.tally import Tally
 from chatproxy.types.text import Channel, Text
 from chatproxy.types.usage import Usage
@@ -49,6 +50,7 @@ class MessagesLayout:
     structural = _STRUCTURAL
     messages_key = "messages"
     has_tools = True
+    turns = MessagesTurns()
     id_headers = (b"x-request-id", b"request-id")
     streams = True
     stream_end = b""

@@ -154,6 +154,7 @@ def _usage_from(counts: Mapping[str, int]) -> Usage:
         completion_tokens=completion,
         total_tokens=prompt + completion,
         cached_tokens=read,
+        cache_write_tokens=written,
         reasoning_tokens=counts.get("thinking_tokens", 0),
     )
 

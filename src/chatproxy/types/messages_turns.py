@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatproxy.types.chat_turns import decode_arguments, is_system, joined
+from chatproxy.types.chat_turns import call_made, is_system, joined
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.walk import objects
 
@@ -45,24 +45,32 @@ def instruct(request: Any, prompt: str, behavior: str) -> None:
 def calls_of(reply: Any) -> list[ToolCall]:
     """The calls in a reply that a client is to run: its blocks ``tool_use``."""
     return [
-        ToolCall(id=block["id"], name=str(block.get("name", "")), arguments=_input_of(block))
+        call_made(block["id"], block.get("name"), block.get("input"))
         for _, block in objects(reply.get("content"))
         if block.get("type") == "tool_use" and isinstance(block.get("id"), str)
     ]
 
 
-def _input_of(block: Mapping[str, Any]) -> dict[str, Any]:
-    value = block.get("input")
-    return value if isinstance(value, dict) else decode_arguments({"arguments": value})
-
-
 def answer_calls(request: Any, reply: Any, results: Mapping[str, ToolResult]) -> None:
     """Append the assistant's turn and one of the user with the results of its calls."""
     content = reply.get("content")
-    request.messages.append({"role": "assistant", "content": list(content) if isinstance(content, list) else content})
+    said = [_sayable(block) for block in content] if isinstance(content, list) else content
+    request.messages.append({"role": "assistant", "content": said})
     blocks = [_result_block(call_id, result) for call_id, result in results.items()]
     if blocks:
         request.messages.append({"role": "user", "content": blocks})
+
+
+def _sayable(block: Any) -> Any:
+    """A block as it can be said again: what a model wrote in place of an object is no input, and is shown as such.
+
+    Source: Anthropic documentation, "Fine-grained tool streaming", invalid JSON.
+    """
+    if not isinstance(block, dict) or block.get("type") != "tool_use" or isinstance(block.get("input"), dict):
+        return block
+    written = block.get("input")
+    made = call_made("", "", written)
+    return {**block, "input": made.arguments if made.malformed is None else {"INVALID_JSON": str(written)}}
 
 
 def _result_block(call_id: str, result: ToolResult) -> dict[str, Any]:

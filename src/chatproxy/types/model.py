@@ -60,12 +60,18 @@ class ToolCall(msgspec.Struct, kw_only=True):
         name: the tool's name as the model knows it.
         arguments: decoded JSON object.
         server: where it runs, for example an MCP server's name.
+        malformed: what the model wrote where that is no JSON object; ``arguments`` is empty then.
+        traceparent: W3C trace context for whoever runs it; filled by the engine.
+        details: for the runner, to put on record how it was run: texts and numbers, by attribute name, no content.
     """
 
     id: str
     name: str
     arguments: dict[str, Any]
     server: str | None = None
+    malformed: str | None = None
+    traceparent: str = ""
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ToolResult(msgspec.Struct, kw_only=True):

@@ -48,6 +48,7 @@ class PassthroughLayout:
     structural = frozenset({"model", "stream", "user", "metadata"})
     messages_key = ""
     has_tools = False
+    turns = None
     id_headers = (b"x-request-id",)
     streams = True
     stream_end = b""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from chatproxy.errors import InvalidRequest, UpstreamError
+from chatproxy.types.attempt import Attempt
 from chatproxy.types.body import JsonBody, check_json
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout, Summary
@@ -72,6 +73,13 @@ class ChatResponse(JsonBody):
         except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
             raise UpstreamError(f"The upstream's answer cannot be read: {exc}", code="upstream_invalid_json") from exc
 
+    def mentions(self, key: str, name: bytes) -> bool:
+        """See `JsonBody.mentions`; one that nobody has looked into stays whole where the name is nowhere in it."""
+        source = self._source
+        if source is not None and name not in source and b"\\u00" not in source:
+            return False
+        return super().mentions(key, name)
+
     @property
     def summary(self) -> Summary:
         """(token counts, finish reasons) of the reply as it is now."""
@@ -103,6 +111,16 @@ class ChatResponse(JsonBody):
     def tool_calls(self) -> list[ToolCall]:
         """The tool calls that the reply asks for, as plain data."""
         return self.layout.tool_calls(self)
+
+    @property
+    def may_call(self) -> bool:
+        """Whether it may hold calls of tools; False is certain, and nothing is decoded."""
+        return self.layout.turns is not None and self.layout.turns.may_call(self)
+
+    @property
+    def other_calls(self) -> list[str]:
+        """Ids of calls that are no functions' and that only the client can answer: custom tools, shells, computers."""
+        return [] if self.layout.turns is None else self.layout.turns.other_calls(self)
 
     def texts(self) -> Iterator[Text]:
         """Every text of the reply, with its place and ``replace``."""
@@ -144,9 +162,10 @@ class Stream:
         status: HTTP status, 2xx.
         headers: response headers worth passing on, lower-case names.
         layout: where the surface keeps texts in an event.
+        attempt: the record of the answer that this is; None where no handler gave it.
     """
 
-    __slots__ = ("chunks", "headers", "layout", "status")
+    __slots__ = ("attempt", "chunks", "headers", "layout", "status")
 
     def __init__(
         self,
@@ -160,6 +179,7 @@ class Stream:
         self.status = status
         self.headers: dict[str, str] = dict(headers or {})
         self.layout = layout
+        self.attempt: Attempt | None = None
 
     @classmethod
     def of(cls, events: EventSource, *, headers: Mapping[str, str] | None = None, layout: Layout = CHAT) -> Self:

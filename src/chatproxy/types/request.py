@@ -9,7 +9,7 @@ from chatproxy.errors import InvalidRequest
 from chatproxy.types.body import JsonBody
 from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout
-from chatproxy.types.model import ToolResult
+from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.reply import ChatResponse
 from chatproxy.types.text import Text
 
@@ -128,6 +128,28 @@ class ChatRequest(JsonBody):
             results: by the id of the call.
         """
         self.layout.answer_calls(self, reply, results)
+
+    def calls(self) -> dict[str, ToolCall]:
+        """The calls of functions that stand in the conversation, by id."""
+        return {} if self.layout.turns is None else self.layout.turns.calls(self)
+
+    def answers(self) -> dict[str, Any]:
+        """What the conversation says in answer to tool calls: content, as it stands there, by the call's id."""
+        return {} if self.layout.turns is None else self.layout.turns.answers(self)
+
+    def set_answer(self, call_id: str, result: ToolResult) -> None:
+        """Put a result in place of what the conversation says in answer to a call."""
+        if self.layout.turns is not None:
+            self.layout.turns.set_answer(self, call_id, result)
+
+    def resume(self, trails: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Put what earlier exchanges hid from the client back into the conversation; see `Turns.resume`.
+
+        Args:
+            trails: by the id of a call that the client was given.
+        """
+        if self.layout.turns is not None:
+            self.layout.turns.resume(self, trails)
 
     def _list(self, key: str) -> list[dict[str, Any]]:
         value = self.get(key)

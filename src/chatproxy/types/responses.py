@@ -24,6 +24,7 @@ from chatproxy.types.responses_items import item_texts
 from chatproxy.types.responses_tally import ResponsesTally, finish_reasons_of, reasons, usage_of, usage_of_response
 from chatproxy.types.responses_turns import answer_calls, calls_of, instruct, own_tool
 from chatproxy.types.responses_values import free_texts, tool_texts
+from chatproxy.types.rounds_responses import ResponsesTurns
 from chatproxy.types.tally import Tally
 from chatproxy.types.text import Channel, Origin, Text
 from chatproxy.types.usage import Usage
@@ -64,6 +65,7 @@ class ResponsesLayout:
     structural = _STRUCTURAL
     messages_key = "input"
     has_tools = True
+    turns = ResponsesTurns()
     id_headers = (b"x-request-id",)
     streams = True
     stream_end = b""

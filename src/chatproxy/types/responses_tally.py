@@ -103,11 +103,13 @@ def usage_of(value: Any) -> Usage | None:
     if "input_tokens" not in value and "output_tokens" not in value:
         return usage_of_chat(value)
     prompt, completion = _count(value, "input_tokens"), _count(value, "output_tokens")
+    details = value.get("input_tokens_details")
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(value, "total_tokens") or prompt + completion,
-        cached_tokens=_count(value.get("input_tokens_details"), "cached_tokens"),
+        cached_tokens=_count(details, "cached_tokens"),
+        cache_write_tokens=_count(details, "cache_write_tokens") or _count(details, "cache_creation_input_tokens"),
         reasoning_tokens=_count(value.get("output_tokens_details"), "reasoning_tokens"),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatproxy.types.chat_turns import decode_arguments, is_system, joined
+from chatproxy.types.chat_turns import call_made, is_system, joined
 from chatproxy.types.model import ToolCall, ToolResult
 from chatproxy.types.walk import objects
 
@@ -49,7 +49,7 @@ def instruct(request: Any, prompt: str, behavior: str) -> None:
 def calls_of(reply: Any) -> list[ToolCall]:
     """Function calls of a response's output."""
     return [
-        ToolCall(id=item["call_id"], name=str(item.get("name", "")), arguments=decode_arguments(item))
+        call_made(item["call_id"], item.get("name"), item.get("arguments"))
         for _, item in objects(reply.get("output"))
         if item.get("type") == "function_call" and isinstance(item.get("call_id"), str)
     ]

@@ -45,6 +45,7 @@ class ScoringLayout:
     structural = frozenset({"model", "input", "stream", "metadata", "user"})
     messages_key = ""
     has_tools = False
+    turns = None
     id_headers = (b"x-request-id",)
     streams = False
     stream_end = DONE

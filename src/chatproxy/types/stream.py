@@ -15,6 +15,7 @@ from chatproxy.types.chat import CHAT
 from chatproxy.types.layout import Layout, Progress
 from chatproxy.types.tally import decode_event
 from chatproxy.types.text import Channel, Text
+from chatproxy.types.turns import Joining
 from chatproxy.types.usage import Usage
 
 T = TypeVar("T")
@@ -106,6 +107,10 @@ class StreamEvent:
     def tell(self, progress: Progress) -> None:
         """Let a reader look at the event as it is now; its bytes stay."""
         progress.take(self._decoded())
+
+    def joined(self, joining: Joining) -> list[dict[str, Any]] | None:
+        """What of the event goes out where it is one of several rounds; None: the event itself. See `Joining.take`."""
+        return joining.take(self._decoded())
 
     def mark_changed(self) -> None:
         """Say that the data was changed; `Text.replace` does it by itself."""

@@ -14,15 +14,19 @@ class Usage(msgspec.Struct, kw_only=True, frozen=True):
     """Tokens of one exchange.
 
     Attributes:
+        cached_tokens: of the prompt, read from the provider's cache; ``cache_write_tokens`` of it were written there.
+        reasoning_tokens: of the completion.
         source: ``provider`` (the upstream said so), ``counted`` (by a tokenizer) or ``estimated`` (from characters).
 
-    Source: OpenAI API reference, object ``CompletionUsage``.
+    Source: OpenAI API reference, object ``CompletionUsage``; ``cache_creation_tokens``, as other gateways call what was
+    written to a cache: LiteLLM.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     source: UsageSource = "provider"
 
@@ -32,11 +36,13 @@ def usage_of_chat(value: Any) -> Usage | None:
     if not isinstance(value, Mapping):
         return None
     prompt, completion = _count(value, "prompt_tokens"), _count(value, "completion_tokens")
+    details = value.get("prompt_tokens_details")
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(value, "total_tokens") or prompt + completion,
-        cached_tokens=_count(value.get("prompt_tokens_details"), "cached_tokens"),
+        cached_tokens=_count(details, "cached_tokens"),
+        cache_write_tokens=_count(details, "cache_write_tokens") or _count(details, "cache_creation_tokens"),
         reasoning_tokens=_count(value.get("completion_tokens_details"), "reasoning_tokens"),
     )
 

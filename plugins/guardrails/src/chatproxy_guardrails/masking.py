@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import msgspec
@@ -27,11 +27,15 @@ class Vault:
     """Values and their placeholders: ``[EMAIL_1]`` is the first value of kind ``email``.
 
     The same value always gets the same placeholder, so that a conversation that grows begins alike each time.
+
+    Args:
+        hide: called with each value and its placeholder, before the value is given back to anybody.
     """
 
-    __slots__ = ("_counts", "_reserved", "_values", "placeholders")
+    __slots__ = ("_counts", "_hide", "_reserved", "_values", "placeholders")
 
-    def __init__(self) -> None:
+    def __init__(self, hide: Callable[[str, str], None] | None = None) -> None:
+        self._hide = hide
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._reserved: set[str] = set()
@@ -60,6 +64,8 @@ class Vault:
                 break
         self._values[placeholder] = value
         self.placeholders[value] = placeholder
+        if self._hide is not None:
+            self._hide(value, placeholder)
         return placeholder
 
     def value(self, placeholder: str) -> str:
@@ -78,6 +84,9 @@ class Vault:
         """Take over what a session's store holds, which is at least what it held before."""
         self._values, self._counts = msgspec.json.decode(data, type=tuple[dict[str, str], dict[str, int]])
         self.placeholders = {value: placeholder for placeholder, value in self._values.items()}
+        if self._hide is not None:
+            for value, placeholder in self.placeholders.items():
+                self._hide(value, placeholder)
 
 
 def session_key(ctx: RequestContext, header: str) -> str | None:

@@ -78,8 +78,6 @@ class GuardedStream:
         try:
             while not self._is_over and (event := await waiting.next(self._patience())) is not None:
                 for made in await self._step(event):
-                    if self._ending is not None:
-                        self._ending.take(made)
                     yield made
             if not self._is_over:
                 for made in await self._step(None):
@@ -98,8 +96,16 @@ class GuardedStream:
             else:
                 await self._guard(event, made)
         except BlockedError as blocked:
-            made += self._end(blocked)
+            self._note(made)
+            return made + self._end(blocked)
+        self._note(made)
         return made
+
+    def _note(self, made: list[StreamEvent]) -> None:
+        """What goes out now: an end that comes early says some of it again."""
+        if self._ending is not None:
+            for event in made:
+                self._ending.take(event)
 
     async def _guard(self, event: StreamEvent, made: list[StreamEvent]) -> None:
         begins = event.name == "content_block_start"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ class Verdicts:
     """The verdicts of one exchange.
 
     They stand on the exchange's record under ``guardrails`` as ``verdicts``: a list of objects with ``policy``,
-    ``check``, ``on``, ``action``, ``mode``, ``outcome`` and ``findings`` (counts by kind).
+    ``check``, ``on``, ``action``, ``mode``, ``outcome``, ``findings`` (counts by kind) and ``at_s`` (of the first
+    finding, seconds from the exchange's start).
 
     Args:
         ctx: of the exchange; None on the command line.
@@ -70,5 +72,6 @@ class Verdicts:
         }
         self.entries[bound.name, place, outcome] = entry
         if self._ctx is not None:
+            entry["at_s"] = round(time.perf_counter() - self._ctx.started_s, 6)
             self._ctx.note("guardrails", verdicts=list(self.entries.values()))
         return entry

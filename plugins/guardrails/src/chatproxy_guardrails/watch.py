@@ -28,6 +28,9 @@ _CODE = "content_filter"
 _ROLES = {**{role: role for role in ("system", "developer", "user", "assistant", "tool")}, "function": "tool"}
 
 
+_KINDS_AND_MEDIA = frozenset({"type", "data", "format", "media_type", "detail"})
+
+
 class Watch:
     """The policies at work on one exchange.
 
@@ -46,7 +49,7 @@ class Watch:
     ) -> None:
         self._ctx = ctx
         self.bounds = bounds
-        self.vault = Vault()
+        self.vault = Vault(None if ctx is None else ctx.trace.hide)
         self.verdicts = Verdicts(ctx, totals)
 
     # -- the request ----------------------------------------------------------------------------------------------
@@ -224,18 +227,27 @@ def mend(request: ChatRequest, breach: Breach) -> None:
         request[breach.param] = breach.value
 
 
-def _walk(value: Any, see: Callable[[str], None]) -> None:
+def _walk(value: Any, see: Callable[[str], None], key: str = "") -> None:
     if isinstance(value, str):
-        see(value)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
+        if not _is_media(key, value):
+            see(value)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _walk(item, see, name)
+    elif isinstance(value, list):
+        for item in value:
             _walk(item, see)
 
 
-def _filled(value: Any, texts: Any) -> Any:
+def _filled(value: Any, texts: Any, key: str = "") -> Any:
     """The value with its texts replaced, in the order of `_walk`."""
     if isinstance(value, str):
-        return next(texts)
+        return value if _is_media(key, value) else next(texts)
     if isinstance(value, dict):
-        return {key: _filled(item, texts) for key, item in value.items()}
+        return {name: _filled(item, texts, name) for name, item in value.items()}
     return [_filled(item, texts) for item in value] if isinstance(value, list) else value
+
+
+def _is_media(key: str, value: str) -> bool:
+    """Whether a string in a content part is encoded media or the part's kind; replaced text would break both."""
+    return key in _KINDS_AND_MEDIA or (key in {"url", "image_url", "file_data"} and value.startswith("data:"))

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import msgspec
-
-from chatproxy.handlers.assemble import Assembly as ChatAssembly
+from chatproxy.types.assembly_chat import ChatAssembly
+from chatproxy.types.assembly_messages import MessagesAssembly
 
 Json = dict[str, Any]
 
@@ -47,45 +46,6 @@ class ResponsesAssembly:
         return response if response.get("output") else {**response, "output": items}
 
 
-class MessagesAssembly:
-    """Blocks, filled by their deltas."""
-
-    def __init__(self) -> None:
-        self._message: Json = {}
-        self._blocks: dict[int, Json] = {}
-        self._partial: dict[int, str] = {}
-
-    def add(self, event: Mapping[str, Any]) -> None:
-        """See `Assembly`."""
-        kind, index = event.get("type"), event.get("index", 0)
-        if kind == "message_start":
-            self._message = dict(event["message"])
-        elif kind == "content_block_start":
-            self._blocks[index] = dict(event["content_block"])
-        elif kind == "content_block_delta":
-            self._extend(index, event["delta"])
-        elif kind == "message_delta":
-            self._message.update(event["delta"])
-            self._message["usage"] = {**(self._message.get("usage") or {}), **(event.get("usage") or {})}
-
-    def result(self, model: str) -> Json:
-        """See `Assembly`."""
-        for index, text in self._partial.items():
-            self._blocks[index]["input"] = _decoded(text)
-        blocks = [block for _, block in sorted(self._blocks.items())]
-        return {"type": "message", "role": "assistant", "model": model, **self._message, "content": blocks}
-
-    def _extend(self, index: int, delta: Mapping[str, Any]) -> None:
-        block = self._blocks.setdefault(index, {})
-        for key, value in delta.items():
-            if key == "partial_json":
-                self._partial[index] = self._partial.get(index, "") + value
-            elif key == "citation":
-                block["citations"] = [*(block.get("citations") or ()), value]
-            elif key != "type" and isinstance(value, str):
-                block[key] = (block.get(key) or "") + value
-
-
 class CompletionsAssembly:
     """Choices whose texts are joined."""
 
@@ -118,10 +78,3 @@ _ASSEMBLIES: Mapping[str, Callable[[], Assembly]] = {
 def assembly_for(surface: str) -> Assembly:
     """An empty assembly for a stream of this surface."""
     return _ASSEMBLIES.get(surface, ChatAssembly)()
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:  # cut off with the stream
-        return text

@@ -1,0 +1,1 @@
+"""Benchmarks of the mcp plugin: what tools cost, and what the plugin costs where there are none."""

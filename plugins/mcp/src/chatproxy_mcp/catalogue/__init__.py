@@ -1,0 +1,1 @@
+"""Which tools models may be offered: named, scanned, pinned, and encoded once."""

@@ -1,0 +1,1 @@
+"""Sessions with MCP servers: how they are reached, kept, bounded and closed."""

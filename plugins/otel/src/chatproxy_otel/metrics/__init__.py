@@ -1,0 +1,1 @@
+"""Metrics: instruments, and what an exchange adds to them."""
