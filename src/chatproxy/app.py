@@ -40,6 +40,7 @@ from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
 from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
 from chatproxy.surfaces.passthrough import passthrough_routes
+from chatproxy.surfaces.declared import declared_routes
 from chatproxy.surfaces.responses_routes import ResponsesSurface
 from chatproxy.types.app import App
 from chatproxy.types.handler import Handler
@@ -106,6 +107,8 @@ class ChatproxyApp:
             debug=False,
         )
         describe_surfaces(app)
+        gateway.routes = declared_routes(app)
+        parts.app.routes = tuple(gateway.routes.values())
         return app
 
     @asynccontextmanager
@@ -308,9 +311,10 @@ def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
     for plugin, route in routes:
         if (getattr(route, "opt", None) or {}).get("own_path") is True:
             own_paths += [(plugin, path) for path in getattr(route, "paths", ())]
-            mounted.append(RoutesUnder("/", guards=[guard], route_handlers=[route]))
+            mounted.append(RoutesUnder("/", guards=[guard], route_handlers=[route], opt={"plugin": plugin}))
         else:
-            mounted.append(RoutesUnder(f"/plugins/{plugin}", guards=[guard], route_handlers=[route]))
+            under = f"/plugins/{plugin}"
+            mounted.append(RoutesUnder(under, guards=[guard], route_handlers=[route], opt={"plugin": plugin}))
     find_duplicates(own_paths, "route")
     return mounted
 

@@ -17,6 +17,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from .closing import abort
 from .loops import turns
 
 Toxic = Callable[[AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
@@ -95,8 +96,8 @@ class TcpProxy:
 
     def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if task.cancelled() and not writer.is_closing():  # maybe before it began
-            writer.transport.abort()
+        if task.cancelled():  # maybe before it began
+            abort(writer.transport)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

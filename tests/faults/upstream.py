@@ -21,6 +21,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from .closing import abort
 from .loops import turns
 
 _MAX_HEAD = 1024 * 1024
@@ -167,8 +168,8 @@ class FaultUpstream:
 
     def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if task.cancelled() and not writer.is_closing():  # maybe before it began
-            writer.transport.abort()
+        if task.cancelled():  # maybe before it began
+            abort(writer.transport)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

@@ -23,6 +23,7 @@ from chatproxy.engine.routing import Router, apply_model
 from chatproxy.engine.translated import TranslatedChunks, execute
 from chatproxy.engine.turn import Turn
 from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
+from chatproxy.plugins.background import call_endings
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
 from chatproxy.types.context import RequestContext
@@ -73,6 +74,7 @@ class Engine:
         if task is None:
             raise RuntimeError("an exchange must run in a task")
         live = Live(task)
+        ctx.is_exchange = True
         tracer = ctx.app.tracer
         if tracer is not None:
             live.end_trace = tracer.begin(ctx)
@@ -131,6 +133,8 @@ class Engine:
         if answer is not None:
             self._settle(ctx, answer)
         _close_attempts(exchange, error)
+        if ctx.endings:
+            call_endings(ctx)
         self._log.write(exchange)
         if error is None:
             self.hooks.after_response(ctx, exchange)

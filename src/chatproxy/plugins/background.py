@@ -16,12 +16,23 @@ from typing import Any
 
 from chatproxy.errors import ApiError
 from chatproxy.plugins.impl import Impl, Pending
+from chatproxy.types.context import RequestContext
 from chatproxy.types.exchange import Exchange
 
 logger = logging.getLogger("chatproxy.plugins")
 
 QUEUE_LENGTH = 10_000
 _CALLS_PER_TURN = 100
+
+
+def call_endings(ctx: RequestContext) -> None:
+    """Call what plugins registered by `RequestContext.at_end`; what one raises costs no other."""
+    for call in ctx.endings:
+        try:
+            call(ctx.exchange)
+        except Exception:
+            logger.exception("what is called at the end of an exchange failed", extra={"request_id": ctx.request_id})
+    ctx.endings.clear()
 
 
 class _Lane:

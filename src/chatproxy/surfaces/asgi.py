@@ -113,7 +113,7 @@ class _Run:
         ctx, answer, error = self._ctx, self.answer, self.error
         if answer is not None and error is None:
             try:
-                pairs = header_pairs(ctx.request_id, answer.headers, ctx.layout)
+                pairs = header_pairs(ctx.request_id, {**answer.headers, **ctx.reply_headers}, ctx.layout)
             except ApiError as failure:
                 error = self.error = failure
             else:
@@ -126,7 +126,7 @@ class _Run:
                 return
         if error is not None:
             ctx.exchange.status = error.status
-            await send_error(send, ctx.request_id, error, ctx.layout)
+            await send_error(send, ctx.request_id, error, ctx.layout, ctx.reply_headers)
 
     async def _send_stream(self, send: Send, answer: Answer, pairs: list[tuple[bytes, bytes]]) -> None:
         exchange, stream = self._ctx.exchange, answer.stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from chatproxy.types.chat import CHAT
 from chatproxy.types.context import Headers, RequestContext
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.layout import Layout
+from chatproxy.types.route import UNKNOWN_ROUTE, Route
 
 _encode = msgspec.json.Encoder().encode
 _JSON = (b"content-type", b"application/json")
@@ -25,16 +27,22 @@ _STREAM = [
     (b"x-accel-buffering", b"no"),
 ]
 _MAX_HOPS = 8
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 class Gateway:
-    """What the surfaces share: the engine and the application's face to plugins."""
+    """What the surfaces share: the engine and the application's face to plugins.
 
-    __slots__ = ("app", "engine")
+    Attributes:
+        routes: what is declared of each route, by the identity of its handler.
+    """
+
+    __slots__ = ("app", "engine", "routes")
 
     def __init__(self, engine: Engine, app: App) -> None:
         self.engine = engine
         self.app = app
+        self.routes: dict[int, Route] = {}
 
 
 class ClientGoneError(Exception):
@@ -84,6 +92,7 @@ def open_context(gateway: Gateway, scope: Scope, layout: Layout) -> tuple[Reques
         is_traced_by_client=parent == traceparent,
         credentials=credentials,
         call_tool=gateway.engine.call_tool,
+        route=gateway.routes.get(id(scope.get("route_handler")), UNKNOWN_ROUTE),
     )
     exchange.traceparent = context.traceparent
     return context, Headers(raw, with_secrets=True)
@@ -159,11 +168,17 @@ async def send_json(send: Send, status: int, pairs: list[tuple[bytes, bytes]], b
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, request_id: str, error: ApiError, layout: Layout = CHAT) -> None:
-    """Send an error in the surface's envelope; an upstream's own envelope goes out as it came."""
+async def send_error(
+    send: Send, request_id: str, error: ApiError, layout: Layout = CHAT, more: Mapping[str, str] = _NO_HEADERS
+) -> None:
+    """Send an error in the surface's envelope; an upstream's own envelope goes out as it came.
+
+    Args:
+        more: headers for the answer; the error's own come first.
+    """
     own = getattr(error, "body", None)
     body: bytes = own if own is not None else _encode(layout.error_body(error, request_id))
-    await send_json(send, error.status, header_pairs(request_id, error.headers, layout), body)
+    await send_json(send, error.status, header_pairs(request_id, {**more, **error.headers}, layout), body)
 
 
 def stream_start(status: int, pairs: list[tuple[bytes, bytes]]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def models_routes(gateway: Gateway, catalogue: Catalogue) -> list[ASGIRouteHandl
         await _serve(gateway, scope, send, work)
 
     return [  # mounted, because Litestar 2.25 has no path parameters on ASGI routes (KeyError in its route parser)
-        asgi(path, is_mount=True, copy_scope=True, name=name)(serve)
+        asgi(path, is_mount=True, copy_scope=True, name=name, opt={"access": "user"})(serve)
         for path, name in (("/v1/models", "models"), ("/models", "models_unversioned"))
     ]
 

@@ -49,4 +49,4 @@ def _route(passage: Passage, surface: str, path: str) -> ASGIRouteHandler:
 
     # mounted, because Litestar 2.25 has no path parameters on ASGI routes (KeyError in its route parser)
     name = surface if path.startswith("/v1") else f"{surface}_unversioned"
-    return asgi(path, is_mount=True, copy_scope=True, name=name)(serve)
+    return asgi(path, is_mount=True, copy_scope=True, name=name, opt={"access": "user"})(serve)

@@ -149,7 +149,7 @@ class _Run:
         ctx, reply = self._ctx, self._reply
         if reply is not None and self._error is None:
             try:
-                pairs = header_pairs(ctx.request_id, reply.headers, ctx.layout)
+                pairs = header_pairs(ctx.request_id, {**reply.headers, **ctx.reply_headers}, ctx.layout)
             except ApiError as error:
                 self._error = error
             else:
@@ -157,7 +157,7 @@ class _Run:
                 return
         if self._error is not None:
             ctx.exchange.status = self._error.status
-            await send_error(send, ctx.request_id, self._error, ctx.layout)
+            await send_error(send, ctx.request_id, self._error, ctx.layout, ctx.reply_headers)
 
     async def _send_reply(self, send: Send, reply: RelayReply, pairs: list[tuple[bytes, bytes]]) -> None:
         exchange = self._ctx.exchange

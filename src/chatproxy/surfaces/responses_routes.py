@@ -76,7 +76,7 @@ class ResponsesSurface:
             else:
                 await self._create(scope, receive, send)
 
-        return asgi(path, is_mount=True, copy_scope=False, name=name)(serve)
+        return asgi(path, is_mount=True, copy_scope=False, name=name, opt={"access": "user"})(serve)
 
     async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":

@@ -17,6 +17,7 @@ from chatproxy.types.model import Command, Model, Principal, SessionStore, ToolC
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.responses import RESPONSES
+from chatproxy.types.route import Route
 from chatproxy.types.rounds import Rounds, checked_events
 from chatproxy.types.scoring import EMBEDDINGS, MODERATIONS, RERANK
 from chatproxy.types.stats import GatewayStats, PluginStats
@@ -59,6 +60,7 @@ __all__ = [
     "Reply",
     "RequestContext",
     "Rounds",
+    "Route",
     "SessionStore",
     "Stream",
     "StreamEvent",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from chatproxy.types.model import SessionStore
+from chatproxy.types.route import Route
 from chatproxy.types.stats import GatewayStats
 from chatproxy.types.trace import Tracer
 
@@ -26,6 +27,7 @@ class App:
         redact: a text without the secrets that this process knows of, and without what looks like a credential; for
             plugins that send texts elsewhere.
         stats: what the gateway is doing now.
+        routes: all that is served; complete when `lifespan` is entered.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class App:
         self.tracer: Tracer | None = None
         self.redact = redact
         self.stats = stats
+        self.routes: Sequence[Route] = ()
         self.settings = settings
         self._configs: dict[type, Any] = {}
         self._provided: dict[type, Any] = {}

@@ -12,6 +12,7 @@ from chatproxy.types.exchange import Exchange
 from chatproxy.types.layout import Layout
 from chatproxy.types.model import Principal, ToolCall, ToolResult, ToolRunner
 from chatproxy.types.request import ChatRequest
+from chatproxy.types.route import UNKNOWN_ROUTE, Route
 from chatproxy.types.trace import Trace
 
 T = TypeVar("T")
@@ -95,11 +96,14 @@ class RequestContext:
             None where it did not come so far, and where a body passes through.
         attempt: the last time that a handler was asked; a handler's own when `execute` is called, until it first waits.
         state: for plugins to carry values from hook to hook; key by plugin name.
+        route: which of the gateway's routes was asked, whatever the path looks like.
+        is_exchange: whether this is an exchange with an end, see `at_end`; a listing or a plugin's route is none.
+        reply_headers: more headers for the answer, errors and streams included; names lower-case. Of an exchange only.
     """
 
     __slots__ = (
-        "_call_tool", "app", "attempt", "credentials", "exchange", "headers", "layout", "principal", "request",
-        "request_id", "started_s", "state", "trace",
+        "_call_tool", "app", "attempt", "credentials", "endings", "exchange", "headers", "is_exchange", "layout", "principal",
+        "reply_headers", "request", "request_id", "route", "started_s", "state", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +119,7 @@ class RequestContext:
         is_traced_by_client: bool = False,
         credentials: bytes | None = None,
         call_tool: ToolBracket | None = None,
+        route: Route = UNKNOWN_ROUTE,
     ) -> None:
         self.app = app
         self.exchange = exchange
@@ -127,6 +132,10 @@ class RequestContext:
         self.request: ChatRequest | None = None
         self.attempt: Attempt | None = None
         self.state: dict[str, Any] = {}
+        self.route = route
+        self.is_exchange = False
+        self.reply_headers: dict[str, str] = {}
+        self.endings: list[Callable[[Exchange], None]] = []
         self.credentials = Credentials(credentials)
         self._call_tool = call_tool
 
@@ -156,6 +165,19 @@ class RequestContext:
     def note(self, plugin: str, **values: Any) -> None:
         """Put values on the exchange's record under the plugin's name; JSON only, never a secret."""
         self.exchange.notes.setdefault(plugin, {}).update(values)
+
+    def at_end(self, call: Callable[[Exchange], None]) -> None:
+        """Have something called once when the exchange is over, however it ended: to settle, to release, to count.
+
+        It is called with the complete record (outcome, usage), before that is logged and given to the AFTER hooks, in
+        the order of registration. It must neither wait nor raise; unlike those hooks it is never dropped.
+
+        Raises:
+            RuntimeError: this is no exchange, see ``is_exchange``.
+        """
+        if not self.is_exchange:
+            raise RuntimeError(f"{self.exchange.path} is no exchange: it has no end to wait for")
+        self.endings.append(call)
 
     def begin_attempt(self, handler: str) -> Attempt:
         """Put on record that a handler is asked now; the engine does it before every `Handler.execute`.

@@ -1,0 +1,34 @@
+"""Time and ids as the platform keeps them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+MICRO = 1_000_000
+
+
+def now_us() -> int:
+    """Microseconds of Unix time."""
+    return time.time_ns() // 1000
+
+
+def rfc3339(micros: int | None) -> str | None:
+    """A stored time as clients see it: RFC 3339 in UTC, with microseconds."""
+    if micros is None:
+        return None
+    return datetime.fromtimestamp(micros / MICRO, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_rfc3339(text: str) -> int:
+    """A client's time as it is stored; raises ValueError for what is no time with a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("the time has no zone")
+    return round(moment.timestamp() * MICRO)
+
+
+def new_id(prefix: str) -> str:
+    """``<prefix>_`` and 20 random characters of ``[0-9a-f]``."""
+    return f"{prefix}_{secrets.token_hex(10)}"
