@@ -33,6 +33,7 @@ from chatproxy.plugins.settings import plugin_configs
 from chatproxy.plugins.watchdog import Watchdog
 from chatproxy.surfaces.base import Gateway
 from chatproxy.surfaces.catalogue import Catalogue
+from chatproxy.surfaces.declared import declared_routes
 from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Message, Receive, Scope, Send
 from chatproxy.surfaces.exchanges import exchange_routes
 from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
@@ -40,8 +41,8 @@ from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
 from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
 from chatproxy.surfaces.passthrough import passthrough_routes
-from chatproxy.surfaces.declared import declared_routes
 from chatproxy.surfaces.responses_routes import ResponsesSurface
+from chatproxy.translation.entries import entries_of
 from chatproxy.types.app import App
 from chatproxy.types.handler import Handler
 from chatproxy.types.stats import GatewayStats, PluginStats
@@ -230,6 +231,7 @@ class _Parts:
             settings=config.public(),
             config_file=config.source,
             redact=secrets_of_process().clean,
+            entries_of=entries_of,
         )
         for value in configs.values():
             self.app.set_config(value)

@@ -113,8 +113,9 @@ def routes(config: Any) -> Iterable[Any]:  # type: ignore[empty-body]
     """Called at start-up: Litestar route handlers (or routers, controllers) of this plugin.
 
     They are mounted under ``/plugins/<name>``, or at the path they give where their ``opt`` says ``own_path=True``.
-    A route needs a principal wherever a plugin authenticates, unless its ``opt`` says ``public=True``; ``access`` in its
-    ``opt`` names the role it is for (``user``, ``org_admin``, ``platform_admin``), and without it it is for the highest.
+    A route needs a principal wherever a plugin authenticates, unless its ``opt`` says ``public=True``. ``access`` in
+    its ``opt`` names the role it is for, as the plugin that authenticates knows roles; what is not declared is for the
+    highest.
 
     Example::
 

@@ -23,6 +23,7 @@ TEMPLATE = ROOT / "plugins" / "_template"
 GUARDRAILS = ROOT / "plugins" / "guardrails"
 MCP = ROOT / "plugins" / "mcp"
 OTEL = ROOT / "plugins" / "otel"
+PLATFORM = ROOT / "plugins" / "platform"
 STEP_TIMEOUT_S = 240
 
 
@@ -97,7 +98,7 @@ class Environment:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Wheels of the core, the plugins of this repository and the plugin ``hello``, by distribution."""
-    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, MCP, OTEL, HELLO)
+    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, MCP, OTEL, PLATFORM, HELLO)
     return {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in built}
 
 

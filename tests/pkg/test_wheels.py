@@ -117,7 +117,14 @@ def test_removed_plugin_is_gone(hello: Environment, config: Path) -> None:
 
 @pytest.mark.parametrize(
     "distribution",
-    ["chatproxy-server", "chatproxy-template", "chatproxy-guardrails", "chatproxy-mcp", "chatproxy-otel"],
+    [
+        "chatproxy-server",
+        "chatproxy-template",
+        "chatproxy-guardrails",
+        "chatproxy-mcp",
+        "chatproxy-otel",
+        "chatproxy-platform",
+    ],
 )
 def test_wheel_holds_the_package_typed_and_nothing_else(wheels: dict[str, Path], distribution: str) -> None:
     with zipfile.ZipFile(wheels[distribution]) as wheel:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from chatproxy_platform.storage.database import Database
 
-POSTGRES = os.environ.get("CHATPROXY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+POSTGRES = os.environ.get("CHATPROXY_TEST_POSTGRES", "postgresql://postgres:postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("CHATPROXY_TEST_REDIS", "redis://127.0.0.1:6379/0")
 
 

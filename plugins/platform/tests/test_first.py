@@ -1,5 +1,6 @@
-from chatproxy_platform.storage.tables import Organization
 from chatproxy_platform.clock import now_us
+from chatproxy_platform.storage.tables import Organization
+
 
 async def test_rows_come_back(database):
     async with database.write() as session:

@@ -19,7 +19,7 @@ from chatproxy.engine.limits import EngineLimits
 from chatproxy.engine.live import Live
 from chatproxy.engine.meter import Meter
 from chatproxy.engine.output import Output
-from chatproxy.engine.routing import Router, apply_model
+from chatproxy.engine.routing import Router, apply_model, check_model
 from chatproxy.engine.translated import TranslatedChunks, execute
 from chatproxy.engine.turn import Turn
 from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
@@ -209,6 +209,7 @@ class Engine:
         if not isinstance(model, str) or not model:
             raise InvalidRequest("You must provide a model parameter, a non-empty string.", param="model")
         exchange.model = model
+        check_model(ctx, model)
         stream = request.get("stream")
         if stream is not None and not isinstance(stream, bool):
             raise InvalidRequest("'stream' must be true or false.", param="stream")

@@ -11,7 +11,7 @@ from typing import Any
 
 from chatproxy.config import ModelConfig
 from chatproxy.engine.core import Engine, encode_body
-from chatproxy.engine.routing import apply_model, model_not_found
+from chatproxy.engine.routing import apply_model, check_model, model_not_found
 from chatproxy.errors import InvalidRequest, NotFound
 from chatproxy.types.context import RequestContext
 from chatproxy.types.passthrough import PASSTHROUGH, Relay
@@ -58,10 +58,11 @@ class Switchboard:
 
         Raises:
             NotFound: nobody (404, code ``unsupported_surface``).
-            InvalidRequest: it depends on the model (400).
+            InvalidRequest: it depends on the model (400), also where the principal may name some only.
         """
         serving = self._serving(ctx.surface)
-        if self._models and len(serving) > 1 and PASSTHROUGH[ctx.surface].names_model:
+        is_restricted = ctx.principal is not None and ctx.principal.models is not None
+        if (is_restricted or (self._models and len(serving) > 1)) and PASSTHROUGH[ctx.surface].names_model:
             raise InvalidRequest(f"The model decides who answers, and none was found. {advice}", param="model")
         return serving[0]
 
@@ -79,6 +80,7 @@ class Switchboard:
             raise InvalidRequest("'model' must be a string that is not empty.", param="model")
         serving = self._serving(ctx.surface)
         ctx.exchange.model = ctx.exchange.upstream_model = model
+        check_model(ctx, model)
         if not self._models:
             return serving[0], None, model
         found = self._engine.router.entry(model)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from chatproxy.config import ModelConfig, find_model
-from chatproxy.errors import InvalidRequest, NotFound, PluginFailed
+from chatproxy.errors import InvalidRequest, NotFound, PermissionDenied, PluginFailed
 from chatproxy.types.context import RequestContext
 from chatproxy.types.handler import Handler
 from chatproxy.types.request import ChatRequest
@@ -46,8 +46,17 @@ class Router:
 
 def model_not_found(model: str) -> NotFound:
     """The error for a model nobody here serves."""
-    shown = model if len(model) <= 200 else model[:200] + "…"
-    return NotFound(f"The model '{shown}' does not exist.", code="model_not_found", param="model")
+    return NotFound(f"The model '{_short(model)}' does not exist.", code="model_not_found", param="model")
+
+
+def check_model(ctx: RequestContext, model: str) -> None:
+    """Refuse a model that the principal may not name.
+
+    Raises:
+        PermissionDenied: it may not (403, code ``model_not_allowed``).
+    """
+    if ctx.principal is not None and not ctx.principal.may_use(model):
+        raise PermissionDenied(f"You may not use the model '{_short(model)}'.", code="model_not_allowed", param="model")
 
 
 def apply_model(ctx: RequestContext, request: ChatRequest, entry: ModelConfig, upstream_model: str) -> None:
@@ -68,6 +77,10 @@ def apply_model(ctx: RequestContext, request: ChatRequest, entry: ModelConfig, u
     ctx.exchange.upstream_model = upstream_model
     if entry.transform_params is not None:
         _transform(request, entry)
+
+
+def _short(model: str) -> str:
+    return model if len(model) <= 200 else model[:200] + "…"
 
 
 def _own(params: Mapping[str, Any], request: ChatRequest) -> Iterator[tuple[str, Any]]:

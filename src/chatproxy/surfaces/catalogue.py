@@ -45,12 +45,15 @@ class Catalogue:
         self._started = int(time.time())
 
     async def list(self, ctx: RequestContext) -> list[dict[str, Any]]:
-        """Every model as the JSON object a client gets; the first entry of an id wins.
+        """Every model that the principal may use, as the JSON object a client gets; the first entry of an id wins.
 
         Raises:
             ApiError: a plugin or the upstream failed.
         """
-        return list((await self._current(ctx)).values())
+        listed, principal = await self._current(ctx), ctx.principal
+        if principal is None or principal.models is None:
+            return list(listed.values())
+        return [model for model_id, model in listed.items() if principal.may_use(model_id)]
 
     async def get(self, ctx: RequestContext, model: str) -> dict[str, Any]:
         """One model; an id that only a glob of the table matches is a model too.
@@ -58,6 +61,8 @@ class Catalogue:
         Raises:
             NotFound: there is none (404, code ``model_not_found``).
         """
+        if ctx.principal is not None and not ctx.principal.may_use(model):
+            raise model_not_found(model)
         listed = await self._current(ctx)
         if model in listed:
             return listed[model]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from litestar import Litestar
 from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
 
 from chatproxy.types.route import Route
 
@@ -15,8 +16,7 @@ def declared_routes(app: Litestar) -> dict[int, Route]:
     """Every route by the identity of its handler, which Litestar puts into the scope it has matched."""
     found: dict[int, Route] = {}
     for route in app.routes:
-        handlers = getattr(route, "route_handlers", None) or [route.route_handler]
-        for handler in handlers:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]:
             known = found.get(id(handler))
             paths = (*known.paths, route.path) if known is not None else (route.path,)
             found[id(handler)] = _declared(handler, paths)
@@ -26,6 +26,7 @@ def declared_routes(app: Litestar) -> dict[int, Route]:
 def _declared(handler: BaseRouteHandler, paths: tuple[str, ...]) -> Route:
     opt = handler.opt
     methods = tuple(sorted(str(method) for method in getattr(handler, "http_methods", ())))
-    is_public = opt.get("public") is True or methods == ("OPTIONS",) or paths[0].startswith("/schema")
+    is_schema = opt.get("plugin") is None and f"{paths[0]}/".startswith("/schema/")
+    is_public = opt.get("public") is True or methods == ("OPTIONS",) or is_schema
     access = "public" if is_public else opt.get("access", "")
     return Route(paths=paths, methods=methods, plugin=opt.get("plugin"), access=access)

@@ -36,7 +36,9 @@ def exchange_route(gateway: Gateway, layout: Layout) -> ASGIRouteHandler:
         else:
             await refuse_method(gateway, scope, send, "POST", layout)
 
-    return asgi([f"/v1{layout.path}", layout.path], copy_scope=False, name=layout.surface, opt={"access": "user"})(serve)
+    return asgi([f"/v1{layout.path}", layout.path], copy_scope=False, name=layout.surface, opt={"access": "user"})(
+        serve
+    )
 
 
 async def refuse_method(gateway: Gateway, scope: Scope, send: Send, allowed: str, layout: Layout = CHAT) -> None:

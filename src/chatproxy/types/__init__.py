@@ -17,8 +17,8 @@ from chatproxy.types.model import Command, Model, Principal, SessionStore, ToolC
 from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.responses import RESPONSES
-from chatproxy.types.route import Route
 from chatproxy.types.rounds import Rounds, checked_events
+from chatproxy.types.route import Route
 from chatproxy.types.scoring import EMBEDDINGS, MODERATIONS, RERANK
 from chatproxy.types.stats import GatewayStats, PluginStats
 from chatproxy.types.stream import StreamEvent, StreamTransform

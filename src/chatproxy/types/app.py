@@ -12,6 +12,7 @@ from chatproxy.types.stats import GatewayStats
 from chatproxy.types.trace import Tracer
 
 T = TypeVar("T")
+Translate = Callable[[Sequence[dict[str, Any]], str], list[dict[str, Any]]]
 
 
 class App:
@@ -28,6 +29,8 @@ class App:
             plugins that send texts elsewhere.
         stats: what the gateway is doing now.
         routes: all that is served; complete when `lifespan` is entered.
+        entries_of: chat messages without instructions as the entries of a conversation on another surface, by
+            (messages, surface); raises `InvalidRequest` for what that surface cannot hold.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class App:
         config_file: Path | None = None,
         redact: Callable[[str], str] = str,
         stats: Callable[[], GatewayStats] = GatewayStats,
+        entries_of: Translate = lambda messages, _: list(messages),
     ) -> None:
         self.version = version
         self.config_file = config_file
@@ -48,6 +52,7 @@ class App:
         self.redact = redact
         self.stats = stats
         self.routes: Sequence[Route] = ()
+        self.entries_of = entries_of
         self.settings = settings
         self._configs: dict[type, Any] = {}
         self._provided: dict[type, Any] = {}

@@ -62,6 +62,12 @@ class Headers(Mapping[str, str]):
                 return None if not self._with_secrets and name.decode() in SECRET_HEADERS else raw_value
         return None
 
+    def every(self, name: bytes) -> list[bytes]:
+        """All values of a header, as `first` gives the first one."""
+        if not self._with_secrets and name.decode() in SECRET_HEADERS:
+            return []
+        return [raw_value for raw_name, raw_value in self._raw if raw_name == name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
 
@@ -99,11 +105,13 @@ class RequestContext:
         route: which of the gateway's routes was asked, whatever the path looks like.
         is_exchange: whether this is an exchange with an end, see `at_end`; a listing or a plugin's route is none.
         reply_headers: more headers for the answer, errors and streams included; names lower-case. Of an exchange only.
+        client_view: gives a text that a model gets as the client knows it; set by a plugin that hides something from
+            the model and puts it back for the client, None where none does.
     """
 
     __slots__ = (
-        "_call_tool", "app", "attempt", "credentials", "endings", "exchange", "headers", "is_exchange", "layout", "principal",
-        "reply_headers", "request", "request_id", "route", "started_s", "state", "trace",
+        "_call_tool", "app", "attempt", "client_view", "credentials", "endings", "exchange", "headers", "is_exchange", "layout",
+        "principal", "reply_headers", "request", "request_id", "route", "started_s", "state", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +143,7 @@ class RequestContext:
         self.route = route
         self.is_exchange = False
         self.reply_headers: dict[str, str] = {}
+        self.client_view: Callable[[str], str] | None = None
         self.endings: list[Callable[[Exchange], None]] = []
         self.credentials = Credentials(credentials)
         self._call_tool = call_tool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import msgspec
@@ -43,6 +44,8 @@ class Principal(msgspec.Struct, kw_only=True, frozen=True):
         id: stable identity; never the credential itself.
         plugin: who authenticated it; filled by the engine.
         attributes: what other plugins may need (role, limits, tags); JSON values only.
+        models: globs over the ids of models that it may name, on every surface; None: all. Others are answered with 403
+            (code ``model_not_allowed``) and not listed.
     """
 
     id: str
@@ -50,6 +53,11 @@ class Principal(msgspec.Struct, kw_only=True, frozen=True):
     user_id: str | None = None
     plugin: str | None = None
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    models: tuple[str, ...] | None = None
+
+    def may_use(self, model: str) -> bool:
+        """Whether it may name this model."""
+        return self.models is None or model in self.models or any(fnmatchcase(model, glob) for glob in self.models)
 
 
 class ToolCall(msgspec.Struct, kw_only=True):

@@ -40,6 +40,8 @@ class Guard:
         key = self._session(ctx) if any(bound.masks for bound in bounds) else None
         watch = Watch(ctx, bounds, self.totals)
         ctx.state[STATE] = watch
+        if watch.masks:
+            ctx.client_view = watch.vault.reveal
         async with self._kept(ctx, key, watch.vault):
             await watch.request(request)
 

@@ -72,6 +72,10 @@ class Vault:
         """The value of a placeholder; one that nobody gave is itself."""
         return self._values.get(placeholder, placeholder)
 
+    def reveal(self, text: str) -> str:
+        """A text with the values in the place of their placeholders."""
+        return _placeholders.sub(lambda found: self.value(found[0]), text) if self._values and "[" in text else text
+
     def unmasking(self, *, is_json: bool = False) -> TextStage:
         """A stage that puts values in the place of their placeholders."""
         return TextStage(_matcher(), lambda _, found: self.value(found), is_json=is_json)

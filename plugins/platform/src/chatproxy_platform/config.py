@@ -96,6 +96,8 @@ class JwtConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
         role_claim: holds a role or a list of roles of the issuer; ``roles`` says what each means here.
         models: every token's, globs; None: all.
         limits: of each subject of such tokens.
+        refresh_s: the issuer's keys are asked for again after this time; one that it has removed is refused from then on.
+        max_stale_s: keys are used so long at most while the issuer does not answer.
     """
 
     issuer: str
@@ -111,6 +113,8 @@ class JwtConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     models: list[str] | None = None
     limits: Limits = Limits()
     cache_size: Count = 10_000
+    refresh_s: Seconds = 60.0
+    max_stale_s: Seconds = 3600.0
 
 
 class LimitsConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

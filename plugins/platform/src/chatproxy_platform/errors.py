@@ -2,6 +2,7 @@
 
 ApiError
 ├── StorageUnavailable 503 the database or the counters did not answer in time
+│   └── SpoolFull          the local waiting room is full too, or its disk fails
 ├── LimitExceeded      429 a rate limit (``rate_limit_exceeded``) or a budget (``insufficient_quota``)
 ├── Conflict           409 what is asked for contradicts what is stored
 └── Unprocessable      422 a parameter or field is outside of what it may be
@@ -46,3 +47,7 @@ class Unprocessable(ApiError):
 
     default_status = 422
     default_code = "invalid_parameter"
+
+
+class SpoolFull(StorageUnavailable):
+    """Not even the local waiting room takes what is to be kept: it is full, or its disk fails (503)."""

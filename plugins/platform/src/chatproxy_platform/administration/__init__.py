@@ -1,0 +1,1 @@
+"""Administration over HTTP: sessions, people, keys, usage, audit, at both spellings of each path."""

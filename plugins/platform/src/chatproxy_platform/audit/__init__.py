@@ -1,0 +1,1 @@
+"""The audit log: rows chained by their hashes, appended and never changed."""

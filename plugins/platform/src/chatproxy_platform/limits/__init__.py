@@ -1,0 +1,1 @@
+"""Limits and budgets: what is reserved before a call, and settled with what it really used."""

@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from chatproxy_platform.storage.ddl import keep_append_only
+
 NAMING = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -73,7 +75,7 @@ class User(Base):
 
 
 class Key(Base):
-    """An API key; its secret is kept as a hash only."""
+    """An API key; its secret is kept as a hash only. What it does counts for ``parent_id``, which made it, too."""
 
     __tablename__ = "platform_keys"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -83,6 +85,7 @@ class Key(Base):
     previous_until: Mapped[int | None]
     owner_id: Mapped[str | None] = mapped_column(ForeignKey("platform_users.id"), index=True)
     organization_id: Mapped[str | None] = mapped_column(ForeignKey("platform_organizations.id"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(String(32))
     role: Mapped[str] = mapped_column(String(20), default="user")
     models: Mapped[list[Any] | None]
     surfaces: Mapped[list[Any] | None]
@@ -112,7 +115,7 @@ class ChatSession(Base):
     id: Mapped[str] = mapped_column(String(200))
     owner: Mapped[str] = mapped_column(String(220))
     user_id: Mapped[str] = mapped_column(String(200))
-    organization_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    organization_id: Mapped[str | None] = mapped_column(String(64))
     title: Mapped[str | None] = mapped_column(String(80))
     model: Mapped[str | None] = mapped_column(String(200))
     agent_type: Mapped[str | None] = mapped_column(String(200))
@@ -131,11 +134,18 @@ class ChatSession(Base):
         UniqueConstraint("owner", "user_id", "id"),
         Index("ix_platform_sessions_listing", "owner", "user_id", "updated_at", "row_id"),
         Index("ix_platform_sessions_all", "updated_at", "row_id"),
+        Index("ix_platform_sessions_owner", "owner", "updated_at", "row_id"),
+        Index("ix_platform_sessions_user", "user_id", "updated_at", "row_id"),
+        Index("ix_platform_sessions_organization", "organization_id", "updated_at", "row_id"),
     )
 
 
 class SessionCount(Base):
-    """How many sessions an owner's user has, so that a listing need not count them."""
+    """How many sessions there are in what may be listed, so that a listing need not count them.
+
+    Of an owner's user; of an owner (``user_id`` empty); of a user (``owner`` empty); of all (both empty); of an
+    organization (``owner`` is ``organization:<id>``).
+    """
 
     __tablename__ = "platform_session_counts"
     owner: Mapped[str] = mapped_column(String(220), primary_key=True)
@@ -276,3 +286,6 @@ class StateLock(Base):
     key: Mapped[str] = mapped_column(String(400), primary_key=True)
     holder: Mapped[str] = mapped_column(String(64))
     until: Mapped[int]
+
+
+keep_append_only(Base.metadata)
