@@ -36,7 +36,7 @@ from chatproxy.surfaces.catalogue import Catalogue
 from chatproxy.surfaces.declared import declared_routes
 from chatproxy.surfaces.edge import ASGIApp, EdgeGuard, EdgeLimits, Message, Receive, Scope, Send
 from chatproxy.surfaces.exchanges import exchange_routes
-from chatproxy.surfaces.faults import exception_handlers, plugin_route_guard
+from chatproxy.surfaces.faults import exception_handlers, identified, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
 from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
@@ -97,9 +97,15 @@ class ChatproxyApp:
                 *passthrough_routes(
                     gateway, parts.relays, self.config.models, max_body_bytes=self.config.max_body_bytes
                 ),
-                *health_routes(__version__, self._readiness),
-                *docs_routes(),
-                *plugin_routes(parts.routes, plugin_route_guard(gateway)),
+                RoutesUnder(
+                    "/",
+                    middleware=[identified(gateway)],
+                    route_handlers=[
+                        *health_routes(__version__, self._readiness),
+                        *docs_routes(),
+                        *plugin_routes(parts.routes, plugin_route_guard(gateway)),
+                    ],
+                ),
             ],
             exception_handlers=exception_handlers(gateway),
             openapi_config=openapi_config(__version__),

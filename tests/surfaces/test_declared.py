@@ -90,3 +90,17 @@ async def test_route_of_a_plugin_names_it() -> None:
     assert route.paths == ("/own/{name:str}",)
     assert route.plugin == "routed"
     assert route.methods == ("GET",)
+
+
+async def test_every_answer_of_an_own_route_carries_the_id_of_its_request() -> None:
+    plugin = Routed()
+    async with make_app(plugins=[plugin]) as app:
+        answers = [
+            await app.client.get(path)
+            for path in ("/own/x", "/plugins/routed/status", "/plugins/routed/nothing", "/livez", "/", "/docs")
+        ]
+        refused = await app.client.post("/own/x")
+    ids = [answer.headers["x-request-id"] for answer in (*answers, refused)]
+    assert all(each.startswith("req_") and len(each) == 28 for each in ids)
+    assert len(set(ids)) == len(ids)
+    assert [answer.status_code for answer in (*answers, refused)] == [200, 200, 404, 200, 200, 200, 405]

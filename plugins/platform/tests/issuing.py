@@ -21,6 +21,8 @@ ISSUER = "https://login.example.com/tenant"
 AUDIENCE = "chatproxy"
 JWKS_URL = "https://login.example.com/keys"
 START = 1_800_000_000.0
+LONG_S = 40.0  # what nobody waits for, however busy the machine is
+SHORT_S = 0.01  # what is waited for where nothing comes
 
 SigningKey = RSAKey | ECKey
 
@@ -104,20 +106,21 @@ class Issuer:
 class Setup:
     """A verifier, its issuer and its clock."""
 
-    def __init__(self, issuer: Issuer, deadline_s: float, **settings: Any) -> None:
+    def __init__(self, issuer: Issuer, **settings: Any) -> None:
         address = {} if settings.keys() & {"jwks_file", "jwks_url"} else {"jwks_url": JWKS_URL}
         config = JwtConfig(**{"issuer": ISSUER, "audience": AUDIENCE, **address, **settings})
         limits = LimitsConfig(user=Limits(requests_per_minute=7), organization=Limits(requests_per_minute=9))
         self.issuer, self.clock = issuer, Clock()
-        document = IssuerDocument(config, transport=issuer.transport, deadline_s=deadline_s)
-        self.verifier = TokenVerifier(config, limits, document=document, now=self.clock, monotonic=self.clock)
+        self.document = IssuerDocument(config, transport=issuer.transport)
+        self.document.deadline_s = LONG_S
+        self.verifier = TokenVerifier(config, limits, document=self.document, now=self.clock, monotonic=self.clock)
         self.verify = self.verifier.verify
 
 
 @asynccontextmanager
-async def verifying(issuer: Issuer | None = None, *, deadline_s: float = 30.0, **settings: Any) -> AsyncIterator[Setup]:
+async def verifying(issuer: Issuer | None = None, **settings: Any) -> AsyncIterator[Setup]:
     """An open verifier."""
-    setup = Setup(issuer or Issuer(), deadline_s, **settings)
+    setup = Setup(issuer or Issuer(), **settings)
     await setup.verifier.open()
     try:
         yield setup

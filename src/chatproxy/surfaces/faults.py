@@ -25,7 +25,7 @@ def exception_handlers(gateway: Gateway) -> dict[Any, Any]:
     """What Litestar does with an exception of a route."""
 
     def answer(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
-        layout, request_id = layout_of(request.url.path), gateway.engine.request_ids.next()
+        layout, request_id = layout_of(request.url.path), request_id_of(gateway, request.scope)
         headers = {**error.headers, **{name.decode(): request_id for name in layout.id_headers}}
         body = layout.error_body(error, request_id)
         return Response(body, status_code=error.status, headers=headers, media_type="application/json")
@@ -47,6 +47,31 @@ def exception_handlers(gateway: Gateway) -> dict[Any, Any]:
     return {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
 
 
+def identified(gateway: Gateway) -> Any:
+    """A Litestar middleware: the answers of its routes carry the request's id, as those of exchanges do."""
+
+    def wrap(app: Any) -> Any:
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            async def tell(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    headers = message.setdefault("headers", [])
+                    if all(name != b"x-request-id" for name, _ in headers):
+                        headers.append((b"x-request-id", request_id_of(gateway, scope).encode()))
+                await send(message)
+
+            await app(scope, receive, tell)
+
+        return serve
+
+    return wrap
+
+
+def request_id_of(gateway: Gateway, scope: Any) -> str:
+    """The id of a request to one of Litestar's own routes: that of its context where it has one, else a new one."""
+    found = scope["state"].get("request_id")
+    return found if isinstance(found, str) else gateway.engine.request_ids.next()
+
+
 def layout_of(path: str) -> Layout:
     """Whose envelope a client of this path expects."""
     return MESSAGES if path.removeprefix("/v1").startswith(MESSAGES.path) else CHAT
@@ -59,6 +84,7 @@ def plugin_route_guard(gateway: Gateway) -> Any:
         if handler.opt.get("public") is True:
             return
         ctx, headers = open_context(gateway, dict(connection.scope), CHAT)
+        connection.state.request_id = ctx.request_id
         await gateway.engine.authenticate(ctx, headers)
         connection.state.principal = ctx.principal
         connection.state.context = ctx

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 MICRO = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now_us() -> int:
@@ -27,6 +28,16 @@ def parse_rfc3339(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError("the time has no zone")
     return round(moment.timestamp() * MICRO)
+
+
+def time_of(micros: int) -> datetime:
+    """A stored time as a date in UTC, exactly."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def micros_of(time: datetime) -> int:
+    """A date with a zone as it is stored, exactly."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def new_id(prefix: str) -> str:

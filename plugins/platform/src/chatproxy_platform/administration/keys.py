@@ -91,28 +91,28 @@ def _acts() -> list[HTTPRouteHandler]:
         return post(paths, opt=for_role("user"), operation_class=operation(), status_code=200, summary=summary)
 
     @act("rotate", "Give a key another secret.")
-    async def rotate_key(request: AnyRequest, key_id: str) -> NewKey:
+    async def rotate_key(request: AnyRequest) -> NewKey:
         """Its text is shown in this answer; the one before may go on for the grace time of the configuration."""
         services, actor = asked(request, "user")
-        return _with_text(*await services.keys.rotate(actor, key_id))
+        return _with_text(*await services.keys.rotate(actor, path_text(request)))
 
     @act("revoke", "Revoke a key for good.")
-    async def revoke_key(request: AnyRequest, key_id: str) -> KeyView:
+    async def revoke_key(request: AnyRequest) -> KeyView:
         """It acts everywhere within seconds."""
         services, actor = asked(request, "user")
-        return await services.keys.revoke(actor, key_id)
+        return await services.keys.revoke(actor, path_text(request))
 
     @act("disable", "Disable a key.")
-    async def disable_key(request: AnyRequest, key_id: str) -> KeyView:
+    async def disable_key(request: AnyRequest) -> KeyView:
         """Until it is enabled again."""
         services, actor = asked(request, "user")
-        return await services.keys.set_disabled(actor, key_id, disabled=True)
+        return await services.keys.set_disabled(actor, path_text(request), disabled=True)
 
     @act("enable", "Enable a disabled key.")
-    async def enable_key(request: AnyRequest, key_id: str) -> KeyView:
+    async def enable_key(request: AnyRequest) -> KeyView:
         """A revoked one stays revoked."""
         services, actor = asked(request, "user")
-        return await services.keys.set_disabled(actor, key_id, disabled=False)
+        return await services.keys.set_disabled(actor, path_text(request), disabled=False)
 
     return [rotate_key, revoke_key, disable_key, enable_key]
 

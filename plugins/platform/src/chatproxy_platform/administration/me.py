@@ -20,7 +20,10 @@ def me_routes() -> list[HTTPRouteHandler]:
     """``GET …/me``."""
 
     @get(
-        platform_paths("me"), opt=for_role("user"), operation_class=operation(), summary="Show who asks, and may do what."
+        platform_paths("me"),
+        opt=for_role("user"),
+        operation_class=operation(),
+        summary="Show who asks, and may do what.",
     )
     async def show_me(request: AnyRequest) -> Me:
         """The caller's own identity, role and limits."""

@@ -74,7 +74,7 @@ def read_query(request: AnyRequest, kind: type[T]) -> T:
 
 
 def path_text(request: AnyRequest) -> str:
-    """The parameter that ends the route's path, from the raw path: ``%2F`` within an id separates nothing.
+    """The parameter of the route's path, from the raw path: ``%2F`` within an id separates nothing.
 
     Raises:
         NotFound: there is none, or it holds what no id can (404).
@@ -83,8 +83,10 @@ def path_text(request: AnyRequest) -> str:
     raw = scope.get("raw_path") or b""
     root = scope.get("root_path", "")
     segments = [part for part in raw.decode("latin-1").removeprefix(root).split("/") if part]
-    leading = scope["path_template"].count("/") - 1
-    text = unquote("/".join(segments[leading:]))
+    template = [part for part in scope["path_template"].split("/") if part]
+    leading = next(n for n, part in enumerate(template) if part.startswith("{"))
+    trailing = len(template) - leading - 1
+    text = unquote("/".join(segments[leading : len(segments) - trailing]))
     if not text or "\0" in text:
         raise NotFound("No such resource.")
     return text

@@ -13,6 +13,7 @@ from chatproxy_platform.administration.audit import audit_routes
 from chatproxy_platform.administration.keys import key_routes
 from chatproxy_platform.administration.me import me_routes
 from chatproxy_platform.administration.people import organization_routes, user_routes
+from chatproxy_platform.administration.sessions import session_routes
 from chatproxy_platform.administration.stats import stats_routes
 from chatproxy_platform.administration.usage import usage_routes
 
@@ -21,7 +22,7 @@ def platform_routes() -> list[Any]:
     """For the hook `routes`; in routers, since a path with two methods is given by two handlers."""
     platform = [*me_routes(), *stats_routes(), *audit_routes(), *usage_routes()]
     people = [*key_routes(), *user_routes(), *organization_routes(), *admin_routes()]
-    return [_router("platform", platform), _router("people", people)]
+    return [_router("sessions", session_routes()), _router("platform", platform), _router("people", people)]
 
 
 def _router(tag: str, handlers: list[HTTPRouteHandler]) -> Router:

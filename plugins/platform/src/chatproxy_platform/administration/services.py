@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from chatproxy import RequestContext
 from chatproxy_platform.administration.reading import AnyRequest
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from chatproxy_platform.usage.reports import Reports
 
 
-class Services(Protocol):
-    """The platform as the routes see it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What of the platform the routes use; the platform provides it when it has opened all of it."""
 
     database: Database
     audit: AuditLog

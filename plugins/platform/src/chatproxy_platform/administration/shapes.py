@@ -1,4 +1,4 @@
-"""Answers of the administration. Times are RFC 3339 in UTC; what a client reads is never left out, null where unknown."""
+"""Answers of the administration: times are RFC 3339 in UTC; nothing a client reads is left out, null where unknown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from chatproxy_platform.config import Budget, Limits
 from chatproxy_platform.identity.views import AdminView, KeyView, OrganizationView, UserView
+from chatproxy_platform.sessions.views import SessionView
 from chatproxy_platform.usage.reports import UsageSum
 
 
@@ -138,3 +139,17 @@ class OrganizationList(Listing, frozen=True, kw_only=True):
     """Organizations, the newest first."""
 
     organizations: list[OrganizationView]
+
+
+class SessionList(Listing, frozen=True, kw_only=True):
+    """Sessions, the one that was used last first; ``next_cursor`` is there where a cursor was given."""
+
+    sessions: list[SessionView]
+    next_cursor: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was deleted."""
+
+    id: str
+    deleted: bool = True

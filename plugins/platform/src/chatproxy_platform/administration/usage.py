@@ -72,4 +72,4 @@ def usage_routes() -> list[HTTPRouteHandler]:
 
 def _csv(text: str) -> Response[Any]:
     headers = {"content-disposition": 'attachment; filename="usage.csv"'}
-    return Response(text.encode(), media_type=f"{CSV}; charset=utf-8; header=present", headers=headers)
+    return Response(text.encode(), media_type=f"{CSV}; header=present", headers=headers)

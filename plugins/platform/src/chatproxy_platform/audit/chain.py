@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from chatproxy_platform.audit.events import AuditEvent, Entry, details_of, storable
+from chatproxy_platform.audit.events import MAX_TIME, AuditEvent, Entry, details_of, storable
 
 GENESIS = "0" * 64
 _VERSION = b"chatproxy-audit-1"
@@ -138,7 +138,7 @@ def _entry(head: Head, event: AuditEvent) -> Entry:
     row = Entry(
         seq=head.seq + 1,
         id=storable(event.id, 64),
-        timestamp=event.at,
+        timestamp=min(max(event.at, 0), MAX_TIME),
         user_id=_optional(event.user_id, 200),
         org_id=_optional(event.org_id, 64),
         action=storable(event.action, 100),

@@ -10,6 +10,7 @@ import msgspec
 from chatproxy_platform.clock import new_id, now_us, rfc3339
 
 MAX_METADATA_CHARS = 64 << 10
+MAX_TIME = 253_402_300_799_999_999  # the year 9999, in microseconds
 
 
 def new_event_id() -> str:
@@ -64,7 +65,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """As clients of the administration see it; metadata that is no JSON (somebody changed it) is shown as text."""
         return {
             "id": self.id,
-            "timestamp": rfc3339(self.timestamp),
+            "timestamp": rfc3339(min(max(self.timestamp, 0), MAX_TIME)),
             "user_id": self.user_id,
             "org_id": self.org_id,
             "action": self.action,

@@ -17,6 +17,7 @@ from chatproxy_platform.storage.database import Database
 from chatproxy_platform.storage.tables import AuditEntry, AuditHead
 
 BATCH = 1000
+_LAST = (1 << 63) - 1
 _COLUMNS = tuple(getattr(AuditEntry, name) for name in Entry.__struct_fields__)
 
 
@@ -77,7 +78,7 @@ class AuditReader:
             if batch:
                 yield batch
                 after = batch[-1].seq
-            if len(batch) < BATCH:
+            if len(batch) < BATCH or after == _LAST:
                 return
 
     async def verify(self, anchor: Head | None = None) -> Verdict:
@@ -116,12 +117,22 @@ class AuditReader:
         async with self._database.read() as session:
             found = (await session.execute(query)).one_or_none()
             if found is None:
-                return None, await session.scalar(last) or 0
-        return Head(found.seq, found.hash), found.last or 0
+                return None, _coerced("seq", await session.scalar(last) or 0)
+        return Head(found.seq, found.hash), _coerced("seq", found.last or 0)
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(**dict(zip(Entry.__struct_fields__, row, strict=True)))
+    values = dict(zip(Entry.__struct_fields__, row, strict=True))
+    try:
+        return msgspec.convert(values, Entry)
+    except msgspec.ValidationError:  # SQLite keeps what it is given: somebody wrote a value of another type
+        return Entry(**{name: _coerced(name, value) for name, value in values.items()})
+
+
+def _coerced(name: str, value: Any) -> Any:
+    if name in {"seq", "timestamp"}:  # another type than a number comes after all numbers
+        return value if isinstance(value, int) else _LAST
+    return value if value is None else str(value)
 
 
 def _first_fault(checker: Checker, rows: Sequence[Entry]) -> Fault | None:

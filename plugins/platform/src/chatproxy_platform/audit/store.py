@@ -38,8 +38,7 @@ async def append(session: AsyncSession, events: Sequence[AuditEvent]) -> list[En
     except IntegrityError as exc:
         logger.critical("the audit log cannot go on after row %d; run: chatproxy audit verify", head.seq)
         raise StorageUnavailable("The audit log cannot be written; its administrator has to look.") from exc
-    moved = update(AuditHead).where(AuditHead.id == HEAD).values(seq=rows[-1].seq, hash=rows[-1].hash)
-    await session.execute(moved, execution_options={"synchronize_session": False})
+    await _move_head(session, Head(rows[-1].seq, rows[-1].hash))
     return rows
 
 
@@ -68,16 +67,24 @@ async def _head(session: AsyncSession) -> Head | None:
 
 
 async def _make_head(session: AsyncSession) -> None:
-    """Make the record of the last row, in one of the processes that append first.
+    """Make the record of the last row, in the one of the processes that append first."""
+    new = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    made = new(AuditHead).values(id=HEAD, seq=FIRST.seq, hash=FIRST.hash).on_conflict_do_nothing()
+    if await session.scalar(made.returning(AuditHead.id)) is not None:
+        await _restore_head(session)
 
-    Where there are rows it was taken away. The log goes on after the last of them and says so, in a row.
-    """
+
+async def _restore_head(session: AsyncSession) -> None:
+    """Where there are rows, their head was taken away: the log goes on after the last of them, and a row says so."""
     query = select(AuditEntry.seq, AuditEntry.hash).order_by(AuditEntry.seq.desc()).limit(1)
     last = (await session.execute(query)).one_or_none()
-    head = FIRST if last is None else Head(last.seq, last.hash)
-    new = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    values = {"id": HEAD, "seq": head.seq, "hash": head.hash}
-    await session.execute(new(AuditHead).values(values).on_conflict_do_nothing())
-    if last is not None:
-        logger.error("the record of the audit log's last row was missing; the log goes on after row %d", head.seq)
-        await append(session, [AuditEvent("audit.head_restored", "audit", metadata={"seq": head.seq})])
+    if last is None:
+        return
+    logger.error("the record of the audit log's last row was missing; the log goes on after row %d", last.seq)
+    await _move_head(session, Head(last.seq, last.hash))
+    await append(session, [AuditEvent("audit.head_restored", "audit", metadata={"seq": last.seq})])
+
+
+async def _move_head(session: AsyncSession, head: Head) -> None:
+    moved = update(AuditHead).where(AuditHead.id == HEAD).values(seq=head.seq, hash=head.hash)
+    await session.execute(moved, execution_options={"synchronize_session": False})

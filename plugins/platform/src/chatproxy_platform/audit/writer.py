@@ -11,17 +11,19 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from chatproxy import ApiError
 from chatproxy_platform.audit.debts import MAX_GROUP, Debts
 from chatproxy_platform.audit.events import AuditEvent
 from chatproxy_platform.audit.store import append
 from chatproxy_platform.errors import StorageUnavailable
 from chatproxy_platform.storage.database import Database
+from chatproxy_platform.storage.failures import describe
 
 logger = logging.getLogger("chatproxy.platform.audit")
 
 MAX_WAITING = 10_000
 RETRY_S = 2.0
-FAILURES = (StorageUnavailable, SQLAlchemyError)
+FAILURES = (ApiError, SQLAlchemyError)
 Policy = Literal["refuse", "degrade"]
 
 
@@ -42,9 +44,14 @@ class AuditWriter:
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._writing: Sequence[_Waiting] = []
         self._is_failing = False
         self._written = 0
         self._refused = 0
+
+    @property
+    def _is_open(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     def report(self) -> dict[str, Any]:
         """For ``/readyz``: whether rows are written now, and how many wait where."""
@@ -63,6 +70,7 @@ class AuditWriter:
     def open(self) -> None:
         """Begin to write."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="chatproxy-audit")
+        self._task.add_done_callback(self._ended)
         self._wake.set()
 
     async def aclose(self, limit_s: float) -> None:
@@ -76,11 +84,8 @@ class AuditWriter:
         finally:
             task.cancel()
         await asyncio.wait([task], timeout=limit_s)
-        if self._queue:
-            await self._not_written(list(self._queue))
+        await self._not_written([*self._writing, *self._queue])
         await self._debts.respool()
-        if task.done() and not task.cancelled():
-            task.result()
 
     async def store(self, events: tuple[AuditEvent, ...]) -> None:
         """Have rows written, and wait for it.
@@ -88,8 +93,9 @@ class AuditWriter:
         Raises:
             StorageUnavailable: they could not be written, and the policy is to refuse then (503).
         """
-        if self._task is None:
+        if not self._is_open:
             raise StorageUnavailable("The audit log is not open.")
+        config = self._database.config
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(events, stored)
         if len(self._queue) >= MAX_WAITING:
@@ -98,14 +104,14 @@ class AuditWriter:
             self._queue.append(waiting)
             self._wake.set()
         try:
-            async with asyncio.timeout(3 * self._database.config.deadline_s + RETRY_S):
+            async with asyncio.timeout(2 * (config.deadline_s + config.busy_timeout_s)):
                 await stored
         except TimeoutError as exc:
             raise StorageUnavailable from exc
 
     def note(self, event: AuditEvent) -> None:
         """Have a row written soon; nobody waits for it."""
-        if self._task is None or len(self._queue) >= MAX_WAITING:
+        if not self._is_open or len(self._queue) >= MAX_WAITING:
             self._debts.keep([event])
         else:
             self._queue.append(_Waiting((event,), None))
@@ -116,9 +122,21 @@ class AuditWriter:
     async def _run(self) -> None:
         while self._task is not None or self._queue:
             await self._woken()
+            has_failed = False
             while self._queue:
                 await self._write(self._group())
-            await self._pay()
+                has_failed = self._is_failing
+            if not has_failed:
+                await self._pay()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A defect ended the task: nobody shall wait for it."""
+        if task.cancelled() or task.exception() is None:
+            return
+        logger.critical("the audit log's writer failed", exc_info=task.exception())
+        self._is_failing = True
+        for waiting in (*self._writing, *self._queue):
+            _resolve(waiting, StorageUnavailable())
 
     async def _woken(self) -> None:
         has_debts = bool(self._debts.kept_in_memory or self._debts.spooled)
@@ -137,12 +155,10 @@ class AuditWriter:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         events = [event for waiting in group for event in waiting.events]
+        self._writing = group
         try:
             async with self._database.write(durable=True) as session:
                 await append(session, events)
-        except asyncio.CancelledError:
-            self._queue.extendleft(reversed(group))
-            raise
         except FAILURES as exc:
             self._tell_failing(exc)
             await self._not_written(group)
@@ -151,6 +167,7 @@ class AuditWriter:
             self._tell_working()
             for waiting in group:
                 _resolve(waiting)
+        self._writing = []
 
     async def _not_written(self, group: Sequence[_Waiting]) -> None:
         """Do what the policy says; what nobody waits for, nobody can be refused."""
@@ -179,20 +196,13 @@ class AuditWriter:
 
     def _tell_failing(self, exc: Exception) -> None:
         if not self._is_failing:
-            logger.error("the audit log cannot be written, policy %s: %s", self._policy, reason(exc))
+            logger.error("the audit log cannot be written, policy %s: %s", self._policy, describe(exc.__cause__ or exc))
         self._is_failing = True
 
     def _tell_working(self) -> None:
         if self._is_failing:
             logger.warning("the audit log is written again")
         self._is_failing = False
-
-
-def reason(exc: BaseException) -> str:
-    """What the database said, without the values it was given."""
-    cause = exc.__cause__ or exc
-    said = getattr(cause, "orig", None) or cause
-    return f"{type(said).__name__}: {str(said).partition(chr(10))[0]}"
 
 
 def _resolve(waiting: _Waiting, error: StorageUnavailable | None = None) -> None:

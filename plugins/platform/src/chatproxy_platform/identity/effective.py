@@ -104,10 +104,9 @@ def with_standing(identity: Identity, standing: Standing) -> tuple[Identity, str
             merged.append(_subject("org", organization, Limits()))
     except msgspec.ValidationError:
         return identity, "is of a user with limits that cannot be read"
-    role = identity.role if user is None else max(identity.role, lowest(organization_id, user.role), key=RANKS.get)
-    changed = msgspec.structs.replace(
-        identity, role=cast("Role", role), organization_id=organization_id, subjects=tuple(merged)
-    )
+    roles = [identity.role] if user is None else [identity.role, lowest(organization_id, user.role)]
+    role = max(roles, key=RANKS.__getitem__)
+    changed = msgspec.structs.replace(identity, role=role, organization_id=organization_id, subjects=tuple(merged))
     return changed, _closed(user, organization)
 
 

@@ -33,9 +33,11 @@ class _Discovery(msgspec.Struct):
 class IssuerDocument:
     """The bytes of a JWK set, as often as they are asked for.
 
+    Attributes:
+        deadline_s: of one reading, discovery included.
+
     Args:
         transport: in place of the network, for tests.
-        deadline_s: of one reading, discovery included.
 
     Raises:
         ConfigError: an address is none that keys may come from.
@@ -46,11 +48,10 @@ class IssuerDocument:
         config: JwtConfig,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        deadline_s: float = FETCH_DEADLINE_S,
     ) -> None:
         self._config = config
         self._transport = transport
-        self._deadline_s = deadline_s
+        self.deadline_s = FETCH_DEADLINE_S
         self._client: httpx.AsyncClient | None = None
         addresses = [] if config.jwks_file else [config.jwks_url or config.issuer]
         if any(not _is_trustworthy(address) for address in addresses):
@@ -66,11 +67,12 @@ class IssuerDocument:
         """
         if self._config.jwks_file is not None:
             return await asyncio.to_thread(_read_file, Path(self._config.jwks_file))
+        client = await self._open()
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._fetch(self._config.jwks_url or await self._discover())
+            async with asyncio.timeout(self.deadline_s):
+                return await _fetch(client, self._config.jwks_url or await self._discover(client))
         except TimeoutError:
-            raise IssuerError(f"no complete answer within {self._deadline_s:g} s") from None
+            raise IssuerError(f"no complete answer within {self.deadline_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             raise IssuerError(f"{type(exc).__name__} while asking for it") from exc
 
@@ -79,31 +81,17 @@ class IssuerDocument:
         if self._client is not None:
             await self._client.aclose()
 
-    async def _discover(self) -> str:
-        document = await self._fetch(self._config.issuer.rstrip("/") + "/.well-known/openid-configuration")
+    async def _discover(self, client: httpx.AsyncClient) -> str:
+        document = await _fetch(client, self._config.issuer.rstrip("/") + "/.well-known/openid-configuration")
         try:
             found = msgspec.json.decode(document, type=_Discovery)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, RecursionError) as exc:
             raise IssuerError("its discovery document is not one") from exc
         if found.issuer != self._config.issuer:
             raise IssuerError("its discovery document is of another issuer")
         if not _is_trustworthy(found.jwks_uri):
             raise IssuerError("its discovery document names an address that is not https")
         return found.jwks_uri
-
-    async def _fetch(self, url: str) -> bytes:
-        client = await self._open()
-        async with client.stream("GET", url) as response:
-            if response.status_code != 200:
-                raise IssuerError(f"answered {response.status_code}")
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise IssuerError("answered with a content coding that was not asked for")
-            body = bytearray()
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > MAX_DOCUMENT_BYTES:
-                    raise IssuerError(f"answered more than {MAX_DOCUMENT_BYTES} bytes")
-        return bytes(body)
 
     async def _open(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -113,10 +101,24 @@ class IssuerDocument:
                 transport=self._transport,
                 trust_env=False,
                 follow_redirects=False,
-                timeout=self._deadline_s,
+                timeout=FETCH_DEADLINE_S,
                 headers={"accept": "application/json", "accept-encoding": "identity"},
             )
         return self._client
+
+
+async def _fetch(client: httpx.AsyncClient, url: str) -> bytes:
+    async with client.stream("GET", url) as response:
+        if response.status_code != 200:
+            raise IssuerError(f"answered {response.status_code}")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise IssuerError("answered with a content coding that was not asked for")
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > MAX_DOCUMENT_BYTES:
+                raise IssuerError(f"answered more than {MAX_DOCUMENT_BYTES} bytes")
+    return bytes(body)
 
 
 def _read_file(path: Path) -> bytes:

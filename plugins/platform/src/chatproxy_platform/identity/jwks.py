@@ -166,20 +166,22 @@ def parse_keys(raw: bytes) -> tuple[Key, ...]:
     """
     try:
         entries = msgspec.json.decode(raw, type=_Set).keys[:MAX_KEYS]
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, RecursionError) as exc:
         raise IssuerError("it is no JWK set") from exc
     return tuple(key for entry in entries if (key := _import(entry)) is not None)
 
 
 def _import(entry: dict[str, Any]) -> Key | None:
-    modulus = entry.get("n", "")
-    if entry.get("kty") not in _KINDS or entry.get("use", "sig") != "sig":
-        return None
-    if entry["kty"] == "RSA" and not (isinstance(modulus, str) and len(modulus) >= _SHORTEST_MODULUS):
-        return None
     with suppress(JoseError, ValueError, TypeError, KeyError):  # what joserfc 1.8 raises for broken members
-        return JWKRegistry.import_key(entry)
+        if entry["kty"] in _KINDS and entry.get("use", "sig") == "sig" and not _is_weak(entry):
+            key = JWKRegistry.import_key(entry)
+            _ = key.raw_value  # made when first read; what is broken shall be found now
+            return key
     return None
+
+
+def _is_weak(entry: dict[str, Any]) -> bool:
+    return entry["kty"] == "RSA" and len(entry["n"]) < _SHORTEST_MODULUS
 
 
 def _can_verify(key: Key, algorithm: str) -> bool:

@@ -37,7 +37,7 @@ class _Header(msgspec.Struct):
     alg: str
     kid: str | None = None
     typ: str | None = None
-    crit: msgspec.Raw | None = None
+    crit: Any = msgspec.UNSET
 
 
 class TokenVerifier:
@@ -158,7 +158,7 @@ def _read_header(token: str) -> _Header:
         header = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Header)
     except (ValueError, RecursionError) as exc:  # msgspec's errors are ValueErrors
         raise _refusal("is no JSON Web Token") from exc
-    if header.crit is not None or (header.typ or "").lower() not in _KINDS:
+    if header.crit is not msgspec.UNSET or (header.typ or "").lower() not in _KINDS:
         raise _refusal("is of a kind that is not accepted")
     return header
 

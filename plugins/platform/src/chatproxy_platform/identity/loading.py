@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-from chatproxy import ApiError
 from chatproxy_platform.errors import StorageUnavailable
 
 V = TypeVar("V")
@@ -47,6 +46,7 @@ class Loader(Generic[V]):
             future = self._wanted[name] = asyncio.get_running_loop().create_future()
             if self._task is None:
                 self._task = asyncio.create_task(self._run(), name="platform loader")
+                self._task.add_done_callback(_report)
         return await asyncio.shield(future)  # others may wait for it too
 
     async def aclose(self) -> None:
@@ -65,27 +65,28 @@ class Loader(Generic[V]):
                 await self._serve(batch)
         finally:
             self._task = None
-            self._refuse(self._wanted, StorageUnavailable())
+            self._refuse(self._wanted)
             self._wanted.clear()
 
     async def _serve(self, batch: dict[str, asyncio.Future[V | None]]) -> None:
         try:
             found = await self._fetch(list(batch))
-        except ApiError as exc:
-            self._refuse(batch, exc)
-        except Exception:
-            logger.exception("what authentication needs could not be read")
-            raise
-        else:
             for name, future in batch.items():
                 if not future.done():
                     future.set_result(found.get(name))
+        except StorageUnavailable as exc:
+            logger.debug("nothing could be read: %s", exc)
         finally:
-            self._refuse(batch, StorageUnavailable())
+            self._refuse(batch)
 
     @staticmethod
-    def _refuse(futures: dict[str, asyncio.Future[V | None]], error: ApiError) -> None:
+    def _refuse(futures: dict[str, asyncio.Future[V | None]]) -> None:
         for future in futures.values():
             if not future.done():
-                future.set_exception(error)
+                future.set_exception(StorageUnavailable())
                 future.exception()  # asked for here, since whoever waited may be gone
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("what authentication needs could not be read", exc_info=error)

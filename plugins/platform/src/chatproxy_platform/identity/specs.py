@@ -37,43 +37,43 @@ class Spec(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         return {name: value for name, value in values if value is not UNSET}
 
 
-class KeySpec(Spec):
+class KeySpec(Spec, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A key to be made.
 
     Attributes:
-        user_id: whose it is; not said: the grantor's own, where that is a user.
+        user_id: whose it is; not said: a user's is their own, an administrator's is nobody's.
         models: globs of ``*`` and ``?``; null: all. ``surfaces`` likewise, by name.
         limits: null, or a null within them: none of its own.
         expires_at: null: never.
     """
 
     name: Name = ""
-    user_id: UserId | None | UnsetType = UNSET
-    organization_id: OrganizationId | None | UnsetType = UNSET
+    user_id: UserId | UnsetType | None = UNSET
+    organization_id: OrganizationId | UnsetType | None = UNSET
     role: Role = "user"
-    models: Globs | None | UnsetType = UNSET
-    surfaces: Surfaces | None | UnsetType = UNSET
-    limits: Limits | None | UnsetType = UNSET
-    budget: Budget | None | UnsetType = UNSET
-    expires_at: Time | None | UnsetType = UNSET
+    models: Globs | UnsetType | None = UNSET
+    surfaces: Surfaces | UnsetType | None = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    budget: Budget | UnsetType | None = UNSET
+    expires_at: Time | UnsetType | None = UNSET
     metadata: Metadata = {}
 
 
-class KeyChanges(Spec):
+class KeyChanges(Spec, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What may be changed of a key; whose it is stays."""
 
     name: Name | UnsetType = UNSET
     role: Role | UnsetType = UNSET
-    models: Globs | None | UnsetType = UNSET
-    surfaces: Surfaces | None | UnsetType = UNSET
-    limits: Limits | None | UnsetType = UNSET
-    budget: Budget | None | UnsetType = UNSET
-    expires_at: Time | None | UnsetType = UNSET
+    models: Globs | UnsetType | None = UNSET
+    surfaces: Surfaces | UnsetType | None = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    budget: Budget | UnsetType | None = UNSET
+    expires_at: Time | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
 
 
-class UserSpec(Spec):
+class UserSpec(Spec, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A user to be made.
 
     Attributes:
@@ -85,27 +85,27 @@ class UserSpec(Spec):
     name: Name = ""
     workos_id: UserId | None = None
     role: Role = "user"
-    organization_id: OrganizationId | None | UnsetType = UNSET
+    organization_id: OrganizationId | UnsetType | None = UNSET
     limits: Limits | None = None
     budget: Budget | None = None
     metadata: Metadata = {}
 
 
-class UserChanges(Spec):
+class UserChanges(Spec, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What may be changed of a user; of oneself only ``name`` and ``metadata``, unless one is an administrator."""
 
-    email: Email | None | UnsetType = UNSET
+    email: Email | UnsetType | None = UNSET
     name: Name | UnsetType = UNSET
-    workos_id: UserId | None | UnsetType = UNSET
+    workos_id: UserId | UnsetType | None = UNSET
     role: Role | UnsetType = UNSET
-    organization_id: OrganizationId | None | UnsetType = UNSET
-    limits: Limits | None | UnsetType = UNSET
-    budget: Budget | None | UnsetType = UNSET
+    organization_id: OrganizationId | UnsetType | None = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    budget: Budget | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
 
 
-class OrganizationSpec(Spec):
+class OrganizationSpec(Spec, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """An organization to be made."""
 
     id: OrganizationId | UnsetType = UNSET
@@ -115,11 +115,11 @@ class OrganizationSpec(Spec):
     metadata: Metadata = {}
 
 
-class OrganizationChanges(Spec):
+class OrganizationChanges(Spec, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What may be changed of an organization; its own administrators: ``name`` and ``metadata``."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | UnsetType = UNSET
-    limits: Limits | None | UnsetType = UNSET
-    budget: Budget | None | UnsetType = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    budget: Budget | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET

@@ -19,6 +19,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     user_id: str | None
     organization_id: str | None
+    org_id: str | None
     role: str
     models: list[str] | None
     surfaces: list[str] | None
@@ -41,6 +42,7 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     workos_id: str | None
     role: str
     organization_id: str | None
+    org_id: str | None
     disabled: bool
     limits: dict[str, Any] | None
     budget: dict[str, Any] | None
@@ -113,6 +115,7 @@ def key_view(row: Key, now: int) -> KeyView:
         status=_status(row, now),
         user_id=row.owner_id,
         organization_id=row.organization_id,
+        org_id=row.organization_id,
         role=row.role,
         models=row.models,
         surfaces=row.surfaces,
@@ -144,6 +147,7 @@ def user_view(row: User) -> UserView:
         workos_id=row.workos_id,
         role=row.role,
         organization_id=row.organization_id,
+        org_id=row.organization_id,
         disabled=row.is_disabled,
         limits=row.limits,
         budget=row.budget,

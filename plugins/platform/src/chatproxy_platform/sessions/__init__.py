@@ -1,0 +1,1 @@
+"""Conversations that are kept: begun, resumed, stored, listed, deleted."""

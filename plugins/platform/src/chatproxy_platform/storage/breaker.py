@@ -20,9 +20,7 @@ class Breaker:
         cooling_s: for how long; then one attempt decides.
     """
 
-    def __init__(
-        self, failures_to_open: int, cooling_s: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, failures_to_open: int, cooling_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._failures_to_open = failures_to_open
         self._cooling_s = cooling_s
         self._clock = clock

@@ -28,14 +28,18 @@ Parameters = Sequence[Any]
 class Connection(aiosqlite.Connection):
     """A connection whose running statement ends when the task that waits for it is cancelled."""
 
+    _is_settled = True
+    """False: nobody knows whether a statement that nobody waited for began a transaction."""
+
     async def cursor(self) -> Cursor:  # type: ignore[override]  # SQLAlchemy only awaits it
         """A cursor; it costs nothing."""
         return Cursor(self)
 
     async def rollback(self) -> None:
         """Roll back, where there is something to."""
-        if self._conn.in_transaction:
+        if self._conn.in_transaction or not self._is_settled:
             await super().rollback()
+            self._is_settled = True
 
     async def begin(self) -> None:
         """Begin to write, as soon as no other process does; wait as long as it takes."""
@@ -58,10 +62,13 @@ class Connection(aiosqlite.Connection):
     async def _run(self, work: partial[_Outcome]) -> _Outcome:
         connection = self._conn
         try:
-            outcome: _Outcome = await self._execute(work)
+            outcome: _Outcome = await self._execute(work)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
+            self._is_settled = False
             connection.interrupt()
             raise
+        except OverflowError as exc:
+            raise sqlite3.DataError(str(exc)) from exc
         return outcome
 
 
@@ -133,7 +140,7 @@ def begin(connection: SyncConnection) -> None:
 def _connect(database: str, pragmas: Sequence[str], arguments: dict[str, Any]) -> sqlite3.Connection:
     if not arguments.get("uri"):  # nobody else may read what is in it; SQLite gives its other files the same mode
         os.close(os.open(database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(database, cached_statements=512, isolation_level=None, **arguments)
+    connection: sqlite3.Connection = sqlite3.connect(database, cached_statements=512, isolation_level=None, **arguments)
     try:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")

@@ -15,19 +15,18 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from chatproxy import Exchange
 from chatproxy_platform.config import UsageConfig
-from chatproxy_platform.errors import StorageUnavailable
+from chatproxy_platform.errors import StorageUnavailable, Unprocessable
 from chatproxy_platform.identity.records import Identity
 from chatproxy_platform.storage.database import Database
 from chatproxy_platform.storage.spool import Spool
-from chatproxy_platform.usage.rows import Ended, ended, row_of
+from chatproxy_platform.usage.rows import Ended, Row, ended, row_of
 from chatproxy_platform.usage.writing import row_from, write_rows
 
 KIND = "usage"
-_FAILURES = (StorageUnavailable, SQLAlchemyError)
 _BATCH = 100  # rows in one transaction; making their SQL holds the loop up for a few milliseconds
 _CLOSE_S = 10.0
 _LOOK_EVERY = 10  # replays, after which the spool is looked into even if nothing of this process waits there
@@ -143,7 +142,7 @@ class UsageRecorder:
             if turn % _LOOK_EVERY == 0 or self._spool.waiting.get(KIND):
                 try:
                     await self._spool.drain(KIND, self._take_back)
-                except _FAILURES as exc:
+                except StorageUnavailable as exc:
                     self._fail(exc)
             turn += 1
             await asyncio.sleep(2 * self._config.flush_interval_s)
@@ -154,16 +153,13 @@ class UsageRecorder:
         """Write the oldest rows; whether they are out of memory now."""
         batch = self._take()
         try:
-            rows = [row_of(end) for end in batch]
-            async with self._database.write() as session:
-                new = await write_rows(session, rows)
-        except _FAILURES as exc:
+            await self._store(self._rows(batch))
+        except StorageUnavailable as exc:
             self._fail(exc)
             return await self._keep(batch)
         except BaseException:
             self._put_back(batch)
             raise
-        self.written += new
         self._recover()
         return True
 
@@ -173,7 +169,7 @@ class UsageRecorder:
     async def _keep(self, batch: Sequence[Ended]) -> bool:
         """Put rows into the spool, or back where they were; whether they are out of memory now."""
         try:
-            await self._spool.put_all(KIND, [msgspec.to_builtins(row_of(end)) for end in batch])
+            await self._spool.put_all(KIND, [msgspec.to_builtins(row) for row in self._rows(batch)])
         except StorageUnavailable as exc:
             self._put_back(batch)
             self._fail(exc)
@@ -188,12 +184,32 @@ class UsageRecorder:
         """Write what waited in the spool."""
         rows = [row for row in map(row_from, records) if row is not None]
         for start in range(0, len(rows), _BATCH):
-            async with self._database.write() as session:
-                new = await write_rows(session, rows[start : start + _BATCH])
-            self.written += new
+            await self._store(rows[start : start + _BATCH])
         if len(rows) < len(records):
             self._lose(len(records) - len(rows))
         self._recover()
+
+    def _rows(self, batch: Sequence[Ended]) -> list[Row]:
+        rows = []
+        for end in batch:
+            try:
+                rows.append(row_of(end))
+            except (AttributeError, OverflowError, TypeError, ValueError):  # a handler wrote nonsense into its exchange
+                self._lose(1)
+        return rows
+
+    async def _store(self, rows: Sequence[Row]) -> None:
+        try:
+            async with self._database.write() as session:
+                new = await write_rows(session, rows)
+        except (Unprocessable, IntegrityError):  # one of them; the others must not wait for it for ever
+            if len(rows) == 1:
+                self._lose(1)
+                return
+            for row in rows:
+                await self._store([row])
+        else:
+            self.written += new
 
     def _take(self) -> list[Ended]:
         return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
@@ -208,10 +224,9 @@ class UsageRecorder:
             logger.error("usage: %d row(s) could be stored nowhere and are lost; further ones are counted", count)
         self.lost += count
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: StorageUnavailable) -> None:
         if not self._failing:
-            # Not its text: a driver's error shows the values of the row.
-            logger.warning("usage: rows cannot be stored now and wait in the spool (%s)", type(error).__name__)
+            logger.warning("usage: rows cannot be stored now and wait in the spool: %s", error.message)
         self._failing = True
 
     def _recover(self) -> None:

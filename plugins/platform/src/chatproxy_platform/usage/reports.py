@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, false, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chatproxy.errors import InvalidRequest
 from chatproxy_platform.errors import Unprocessable
 from chatproxy_platform.identity.records import Actor
 from chatproxy_platform.storage.database import Database
@@ -113,7 +114,8 @@ class Reports:
             actor: a user sees their own, an organization's administrator theirs, the platform's everybody's.
 
         Raises:
-            Unprocessable: a name, day, limit or offset is none (422).
+            InvalidRequest: a name or a day is none (400).
+            Unprocessable: a limit or offset is none (422).
             StorageUnavailable: the database failed (503).
         """
         columns = _columns(query.by)
@@ -181,9 +183,9 @@ def _cell(value: str | None) -> str:
 def _columns(by: Sequence[str]) -> list[Any]:
     for name in by:
         if name not in DIMENSIONS:
-            raise Unprocessable(f"Usage is not kept by {name!r}, but by {', '.join(DIMENSIONS)}.", param="by")
+            raise InvalidRequest(f"Usage is not kept by {name!r}, but by {', '.join(DIMENSIONS)}.", param="by")
     if len(set(by)) < len(by):
-        raise Unprocessable("Name each once.", param="by")
+        raise InvalidRequest("Name each of them once.", param="by")
     return [getattr(UsageDay, DIMENSIONS[name]) for name in by]
 
 
@@ -231,7 +233,7 @@ def _day(text: str, param: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as exc:
-        raise Unprocessable(f"{param!r} must be a day as 2026-11-21.", param=param) from exc
+        raise InvalidRequest(f"{param!r} must be a day as 2026-11-21.", param=param) from exc
 
 
 def _limit(value: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,8 @@ _FINE = ("completed", "client_disconnected")
 _MAX_TOKENS = 10**9
 _MAX_NANOUSD = 10**13
 _MAX_US = 10**13
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MAX_TOKENS)]
+Micros = Annotated[int, msgspec.Meta(ge=0, le=_MAX_US)]
 
 
 class Ended(NamedTuple):
@@ -51,7 +53,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     request_id: str
-    at: int
+    at: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
     day: str
     key_id: str | None
     user_id: str | None
@@ -61,17 +63,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     upstream_model: str | None
     handler: str | None
     stream: bool
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    total_tokens: Tokens
+    cached_tokens: Tokens
+    cache_write_tokens: Tokens
+    reasoning_tokens: Tokens
     source: str | None
-    cost_nanousd: int | None
-    duration_us: int
-    first_byte_us: int | None
-    status: int
+    cost_nanousd: Annotated[int, msgspec.Meta(ge=0, le=_MAX_NANOUSD)] | None
+    duration_us: Micros
+    first_byte_us: Micros | None
+    status: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     outcome: str
     error_code: str | None
     subjects: tuple[str, ...] = ()

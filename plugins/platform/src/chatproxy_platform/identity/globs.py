@@ -1,4 +1,4 @@
-"""Which models a key may use: globs over model ids, and whether one set of globs lies within another.
+"""Whether globs over model ids lie within others; what they match is decided by the core (`Principal.allows`).
 
 Rule: pure functions. What is not certain to lie within counts as outside.
 """
@@ -8,25 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-
-from chatproxy import PermissionDenied
-from chatproxy_platform.identity.records import Identity
-
-
-def check_model(identity: Identity, model: str) -> None:
-    """Refuse a model that an identity may not use.
-
-    Raises:
-        PermissionDenied: no glob of its own matches (403, code ``model_not_allowed``).
-    """
-    if identity.models is not None and not allows(identity.models, model):
-        shown = model if len(model) <= 200 else model[:200] + "…"
-        raise PermissionDenied(f"This key may not use the model {shown!r}.", code="model_not_allowed", param="model")
-
-
-def allows(globs: Sequence[str], model: str) -> bool:
-    """Whether a model's id is matched."""
-    return model in globs or any(fnmatchcase(model, glob) for glob in globs)
 
 
 def lie_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
@@ -39,7 +20,7 @@ def covers(wide: str, narrow: str) -> bool:
 
     Of globs with ``[`` only equal ones, and plain names, are told to be covered.
     """
-    if wide == narrow or wide == "*":
+    if wide in {narrow, "*"}:
         return True
     if "[" in narrow:
         return False

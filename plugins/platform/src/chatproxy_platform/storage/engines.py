@@ -1,0 +1,140 @@
+"""Engines: URLs, pools and connections. What is done with them is `database`'s."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatproxy.errors import ConfigError
+from chatproxy_platform.config import DatabaseConfig
+from chatproxy_platform.storage import postgresql, sqlite
+from chatproxy_platform.storage.tables import Base
+
+VERSION_TABLE = "platform_schema_version"
+MIGRATIONS = Path(__file__).with_name("migrations")
+_SETTING = "plugins.platform.database_url"
+_READERS = 4
+_RECYCLE_S = 1800
+
+
+class Engines:
+    """The engines of one database.
+
+    Attributes:
+        read: each statement is a transaction of its own.
+        write: a transaction begins with the first statement; on SQLite it is the only one that may write.
+        durable: as ``write``; what it commits outlives a loss of power.
+    """
+
+    def __init__(self, url: URL, config: DatabaseConfig) -> None:
+        self._url = url
+        if url.get_backend_name() == "sqlite":
+            self.read = self._sqlite(config, "NORMAL", is_writing=False)
+            self.write = self._sqlite(config, "NORMAL", is_writing=True)
+            self.durable = self._sqlite(config, "FULL", is_writing=True)
+        else:
+            self.write = self.durable = self._postgresql(config)
+            self.read = self.write.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def settings(self) -> SQLAlchemyAsyncConfig:
+        """What `advanced_alchemy` needs to know for migrations."""
+        return _settings(
+            engine_instance=self.durable,
+            alembic_config=AlembicAsyncConfig(
+                script_config="",
+                script_location=str(MIGRATIONS),
+                version_table_name=VERSION_TABLE,
+                compare_type=True,
+            ),
+        )
+
+    async def dispose(self) -> None:
+        """Close all connections that nobody uses."""
+        for engine in {self.write, self.durable, self.read}:
+            await engine.dispose()
+
+    def _sqlite(self, config: DatabaseConfig, synchronous: str, *, is_writing: bool) -> AsyncEngine:
+        wait_ms = sqlite.BUSY_MS if is_writing else int(min(config.busy_timeout_s, config.deadline_s) * 1000)
+        pragmas = [f"busy_timeout={wait_ms}", "journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"]
+        options: dict[str, Any] = {}
+        if not is_writing:
+            pragmas.append("query_only=ON")
+            options = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+        engine = self._engine(
+            connect_args={"async_creator_fn": sqlite.connect, "pragmas": pragmas},
+            pool_size=1 if is_writing else _READERS,
+            **options,
+        )
+        if is_writing:
+            event.listen(engine.sync_engine, "begin", sqlite.begin)
+        return engine
+
+    def _postgresql(self, config: DatabaseConfig) -> AsyncEngine:
+        driver = self._url.get_driver_name()
+        engine = self._engine(
+            connect_args=postgresql.connect_arguments(driver),
+            pool_size=config.pool_size,
+            pool_recycle=_RECYCLE_S,
+            skip_autocommit_rollback=driver == "psycopg",
+        )
+        event.listen(engine.sync_engine, "connect", postgresql.prepare(config))
+        event.listen(engine.sync_engine, "checkout", postgresql.refuse_dead)
+        return engine
+
+    def _engine(self, *, skip_autocommit_rollback: bool = False, **options: Any) -> AsyncEngine:
+        settings = _settings(
+            connection_string=self._url.render_as_string(hide_password=False),
+            engine_config=EngineConfig(
+                hide_parameters=True, max_overflow=0, json_serializer=_to_json, pool_use_lifo=True, **options
+            ),
+        )
+        engine = settings.get_engine()
+        engine.dialect.skip_autocommit_rollback = skip_autocommit_rollback
+        return engine
+
+
+def complete(text: str) -> URL:
+    """The URL of a database with its driver for asyncio.
+
+    Raises:
+        ConfigError: it cannot be read, names another kind of database, or the driver is not installed. The message
+            holds nothing of the URL, for a password may stand in it.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ConfigError(f"{_SETTING}: not a URL as SQLAlchemy reads them, for example sqlite:///file.db") from None
+    backend, _, driver = url.drivername.partition("+")
+    if backend == "sqlite":
+        return _sqlite_url(url)
+    if backend in ("postgresql", "postgres"):
+        name = "psycopg" if driver.startswith("psycopg") else driver or None
+        if name not in (*postgresql.DRIVERS, None):
+            raise ConfigError(f"{_SETTING}: the driver {driver} cannot be used; use psycopg or asyncpg")
+        return url.set(drivername=f"postgresql+{postgresql.driver_of(name)}")
+    raise ConfigError(f"{_SETTING}: {backend} cannot be used; use SQLite or PostgreSQL")
+
+
+def _sqlite_url(url: URL) -> URL:
+    if url.database in (None, "", ":memory:") or "mode=memory" in str(url.query):
+        raise ConfigError(f"{_SETTING}: SQLite needs a file, for example sqlite:///chatproxy.db")
+    return url.set(drivername="sqlite+aiosqlite")
+
+
+def _settings(**options: Any) -> SQLAlchemyAsyncConfig:
+    return SQLAlchemyAsyncConfig(bind_key="chatproxy_platform", metadata=Base.metadata, **options)
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except (OverflowError, ValueError):  # integers beyond 64 bits
+        return json.dumps(value)
