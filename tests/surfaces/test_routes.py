@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 from tests.hooks.cases import Plugin, error_of
 
 from chatproxy.testing import Recorder, ScriptedUpstream, error_reply, make_app, raw_reply
@@ -223,3 +224,17 @@ async def test_expired_drain_ends_what_still_runs(stream: bool) -> None:
     else:
         assert answer.status_code == 503
         assert error_of(answer)["code"] == "server_shutdown"
+
+
+@pytest.mark.parametrize("path", ["/schema/openapi.json", "/schema/openapi.yaml", "/schema/redoc", "/docs", "/redoc"])
+async def test_description_is_made_once_since_everybody_may_ask_for_it(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_app() as app:
+        first = await app.client.get(path)
+        monkeypatch.setattr(OpenAPIRenderPlugin, "render_json", None)  # to make it again would fail now
+        monkeypatch.setattr("yaml.dump", None)
+        second = await app.client.get(path)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.content == second.content
+    assert b"/v1/chat/completions" in first.content

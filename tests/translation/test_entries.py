@@ -1,6 +1,6 @@
 import pytest
 
-from chatproxy import ChatRequest, hookimpl
+from chatproxy import ChatRequest, RequestContext, hookimpl
 from chatproxy.errors import InvalidRequest
 from chatproxy.testing import make_app
 from chatproxy.translation.entries import entries_of
@@ -51,7 +51,7 @@ async def test_plugins_reach_it_by_the_application() -> None:
 
     class Plugin:
         @hookimpl
-        async def before_request(self, ctx, request: ChatRequest) -> None:
+        async def before_request(self, ctx: RequestContext, request: ChatRequest) -> None:
             seen.extend(ctx.app.entries_of(SAID, "messages"))
 
     async with make_app(plugins=[Plugin()]) as gateway:

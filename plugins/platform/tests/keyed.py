@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import msgspec
-from chatproxy.testing import Gateway, make_app
 from chatproxy_platform.audit.log import AuditLog
 from chatproxy_platform.config import AuditConfig, Config
 from chatproxy_platform.identity.authenticator import Authenticator, TokenSource
@@ -23,6 +22,7 @@ from chatproxy_platform.storage.database import Database
 from litestar import get
 
 from chatproxy import Principal, RequestContext, hookimpl
+from chatproxy.testing import Gateway, make_app
 
 PEPPER = b"a pepper for tests, long enough"
 

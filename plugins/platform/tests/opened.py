@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import chatproxy_platform
@@ -80,17 +81,20 @@ async def opened(
         tables: of ``[plugins.platform]``, beside what every test needs; ``plugin_settings`` for those of others.
         options: as `make_app` takes them.
     """
-    platform = {
-        "database_url": database_url,
-        "allowed_hosts": ["gateway"],
-        **(tables or {}),
-        "keys": {"pepper": PEPPER, "bootstrap": False, **(tables or {}).get("keys", {})},
-    }
-    settings = {**options.pop("plugin_settings", {}), "platform": platform}
     options.setdefault("demo", "upstream" not in options)
-    eye = Eye()
-    async with make_app(plugins=[chatproxy_platform, eye, *plugins], plugin_settings=settings, **options) as gateway:
-        assert eye.app is not None
-        found = eye.app.plugin(Platform)
-        _, text = await found.keys.create(OPERATOR, KeySpec(name="tests"))
-        yield Opened(gateway, found, text)
+    others, eye = options.pop("plugin_settings", {}), Eye()
+    with TemporaryDirectory() as spool:
+        platform = {
+            "database_url": database_url,
+            "allowed_hosts": ["gateway"],
+            **(tables or {}),
+            "keys": {"pepper": PEPPER, "bootstrap": False, **(tables or {}).get("keys", {})},
+            "usage": {"spool_dir": spool, **(tables or {}).get("usage", {})},
+        }
+        settings = {**others, "platform": platform}
+        made = make_app(plugins=[chatproxy_platform, eye, *plugins], plugin_settings=settings, **options)
+        async with made as gateway:
+            assert eye.app is not None
+            found = eye.app.plugin(Platform)
+            _, text = await found.keys.create(OPERATOR, KeySpec(name="tests"))
+            yield Opened(gateway, found, text)

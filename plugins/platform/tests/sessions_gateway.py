@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from chatproxy_platform.storage.spool import Spool
 from chatproxy_platform.storage.tables import ChatMessage, ChatSession
 from sqlalchemy import select
 
-from chatproxy import Principal, hookimpl
+from chatproxy import ChatRequest, ChatResponse, Principal, RequestContext, hookimpl
 from chatproxy.testing import Gateway, make_app
 
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "messages": "/v1/messages"}
@@ -29,7 +29,7 @@ class Plugin:
         self.sessions = sessions
 
     @hookimpl
-    async def authenticate(self, ctx, headers):
+    async def authenticate(self, ctx: RequestContext, headers: Mapping[str, str]) -> Principal:
         token = headers.get("authorization", "Bearer ").removeprefix("Bearer ")
         name, _, organization = token.partition("@")
         identity = Identity(
@@ -44,20 +44,20 @@ class Plugin:
         return Principal(id=identity.id)
 
     @hookimpl(tryfirst=True, before=["guardrails"])
-    async def before_request(self, ctx, request):
+    async def before_request(self, ctx: RequestContext, request: ChatRequest) -> None:
         await self.sessions.begin(ctx, ctx.state["test"], request)
         ctx.at_end(lambda exchange: self.sessions.ended(ctx, exchange))
 
     @hookimpl(tryfirst=True)
-    async def select_handler(self, ctx, request):
+    async def select_handler(self, ctx: RequestContext, request: ChatRequest) -> None:
         self.sessions.accepted(ctx, request)
 
     @hookimpl(tryfirst=True, before=["guardrails"])
-    async def transform_stream(self, ctx, request):
+    async def transform_stream(self, ctx: RequestContext, request: ChatRequest) -> Any:
         return self.sessions.transform(ctx, request)
 
     @hookimpl(tryfirst=True, before=["guardrails"])
-    async def before_response(self, ctx, request, response):
+    async def before_response(self, ctx: RequestContext, request: ChatRequest, response: ChatResponse) -> None:
         await self.sessions.complete(ctx, request, response)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import chatproxy_platform
 import httpx
+import psycopg
 from chatproxy_platform.clock import now_us
 from chatproxy_platform.identity.tokens import Hasher
 from chatproxy_platform.platform import Platform
@@ -21,6 +24,7 @@ from chatproxy.testing import ScriptedUpstream, make_app
 
 PEPPER = "the-pepper-of-these-tests-0123456789"
 HOST = "gateway"
+POSTGRES = os.environ.get("CHATPROXY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 # who: (role, organization, whether the owner, the organization or the key itself is closed)
 STANDINGS: dict[str, dict[str, Any]] = {
@@ -96,6 +100,18 @@ def _key(who: str, standing: dict[str, Any], key_id: str, secret_hash: bytes) ->
         created_at=now_us(),
         **values,
     )
+
+
+@contextmanager
+def new_schema() -> Iterator[str]:
+    """A database URL of a schema of its own in the PostgreSQL that runs here."""
+    schema = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+        try:
+            yield f"{POSTGRES.replace('postgresql://', 'postgresql+psycopg://')}?options=-csearch_path%3D{schema}"
+        finally:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
 class Eye:

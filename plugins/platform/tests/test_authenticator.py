@@ -9,6 +9,8 @@ from chatproxy_platform.clock import now_us, rfc3339
 from chatproxy_platform.identity.records import OPERATOR
 from chatproxy_platform.identity.specs import KeyChanges, OrganizationChanges, UserChanges
 from chatproxy_platform.storage.database import Database
+from chatproxy_platform.storage.tables import Key
+from sqlalchemy import update
 
 from .keyed import World, key_id, world
 
@@ -34,10 +36,6 @@ async def test_key_may_come_in_either_header(database: Database) -> None:
 
 async def _expired(w: World) -> str:
     text = await w.key()
-    from sqlalchemy import update
-
-    from chatproxy_platform.storage.tables import Key
-
     async with w.database.write() as session:
         await session.execute(update(Key).values(expires_at=now_us() - 1))
     w.cache.clear()
@@ -130,7 +128,8 @@ async def test_nobody_comes_in_without_a_key(database: Database) -> None:
 async def test_role_opens_its_routes_and_no_others(database: Database, role: str, allowed: set[str]) -> None:
     async with world(database) as w:
         text = await w.key(role=role, organization_id=await w.organization("acme"))
-        statuses = {name: (await w.get(f"/{name}", text)).status_code for name in ("user", "org_admin", "platform_admin")}
+        names = ("user", "org_admin", "platform_admin")
+        statuses = {name: (await w.get(f"/{name}", text)).status_code for name in names}
         assert statuses == {name: 200 if name in allowed else 403 for name in statuses}
     rows = await w.rows("access.refused")
     assert len(rows) == 3 - len(allowed)
@@ -202,10 +201,6 @@ async def test_limits_are_the_subjects_own_or_the_default(database: Database) ->
 
 
 async def test_limits_that_cannot_be_read_close_the_key(database: Database) -> None:
-    from sqlalchemy import update
-
-    from chatproxy_platform.storage.tables import Key
-
     async with world(database) as w:
         text = await w.key()
         async with database.write() as session:

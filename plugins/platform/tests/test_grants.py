@@ -13,7 +13,7 @@ from chatproxy_platform.identity.globs import covers, lie_within
 from chatproxy_platform.identity.grants import check_grant, completed, is_within_budget, is_within_limits
 from chatproxy_platform.identity.records import OPERATOR, RANKS, Actor, Identity, Subject
 from chatproxy_platform.identity.specs import KeySpec
-from hypothesis import assume, example, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -50,12 +50,12 @@ def actors(draw: Any) -> Actor:
 
 
 def said(values: Any) -> Any:
-    return st.just(UNSET) | values
+    return st.one_of(st.just(UNSET), st.just(UNSET), st.just(UNSET), values)
 
 
 specs = st.builds(
     KeySpec,
-    role=roles,
+    role=st.just("user") | roles,
     user_id=said(st.none() | names),
     organization_id=said(st.none() | names),
     models=said(models),
@@ -81,11 +81,11 @@ def test_grant_that_passes_is_within_the_grantors_own(
     granted = completed(actor, spec, default)
     try:
         check_grant(actor, granted, default_limits=default)
-    except PermissionDenied as refusal:
-        assert refusal.param is not None
-        assume(False)
+    except PermissionDenied:
+        return
     own = actor.identity
     assert own is not None
+    event("granted")
     assert RANKS[granted.role] <= RANKS[own.role]
     assert own.role == "platform_admin" or granted.organization_id == own.organization_id
     assert own.role != "user" or granted.user_id == own.user_id
@@ -121,7 +121,7 @@ def test_operator_may_grant_anything(spec: KeySpec) -> None:
     check_grant(OPERATOR, completed(OPERATOR, spec))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(wide=globs, narrow=globs, name=st.text("ab", max_size=7))
 @example(wide="a*b*", narrow="a?b*", name="aab")
 @example(wide="?*", narrow="*", name="")

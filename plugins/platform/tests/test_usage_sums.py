@@ -123,9 +123,7 @@ async def test_killed_process_loses_nothing_that_was_spooled(database: Database,
     assert len(numbers) >= kept
 
 
-async def test_replay_that_was_cut_off_is_begun_again_without_counting_twice(
-    database: Database, tmp_path: Path
-) -> None:
+async def test_replay_that_was_cut_off_is_begun_again_and_counts_once(database: Database, tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1 << 24)
     for _ in range(3):  # more than one file
         rows = [row_of(ended(exchange(model="x" * 200), somebody(), 7)) for _ in range(450)]

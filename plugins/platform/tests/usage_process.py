@@ -1,8 +1,8 @@
 """A process that records exchanges, for tests with several of them and for tests that kill it.
 
 Arguments: database, spool, name of the process, how many exchanges of its own, names of exchanges it shares with
-others. It says ``kept <n>`` whenever n exchanges are stored or spooled; with a name that begins with ``endless`` it does
-not come to an end.
+others. It says ``kept <n>`` whenever n exchanges are stored or spooled; with a name that begins with ``endless`` it
+does not come to an end.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def somebody(key: str | None = "k1", user: str | None = "u1", organization: str 
         key_id=key,
         user_id=user,
         organization_id=organization,
-        owner=names[-1],
+        owner=names[-1] if names else "key:none",
         subjects=tuple(Subject(name=name, limits=Limits()) for name in names),
     )
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, RedocRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
+from litestar.openapi.plugins import (
+    JsonRenderPlugin,
+    OpenAPIRenderPlugin,
+    RedocRenderPlugin,
+    SwaggerRenderPlugin,
+    YamlRenderPlugin,
+)
 from litestar.openapi.spec import Parameter, PathItem, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
@@ -51,23 +57,50 @@ def openapi_config(version: str) -> OpenAPIConfig:
         version=version,
         description="An OpenAI-compatible gateway. Errors have OpenAI's envelope, under /v1/messages Anthropic's.",
         path="/schema",
-        render_plugins=[JsonRenderPlugin(), YamlRenderPlugin(), SwaggerRenderPlugin(), RedocRenderPlugin()],
+        render_plugins=[
+            RenderedOnce(plugin)
+            for plugin in (JsonRenderPlugin(), YamlRenderPlugin(), SwaggerRenderPlugin(), RedocRenderPlugin())
+        ],
     )
+
+
+class RenderedOnce(OpenAPIRenderPlugin):
+    """Another render plugin, whose bytes are kept.
+
+    Everybody may ask for the description, and to render it takes up to 0.3 s of the event loop (YAML, Litestar 2.25).
+    """
+
+    def __init__(self, plugin: OpenAPIRenderPlugin) -> None:
+        super().__init__(path=plugin.paths, media_type=plugin.media_type)
+        self._plugin = plugin
+        self._bytes = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The bytes, the same each time: an application's description does not change."""
+        self._bytes = self._bytes or self._plugin.render(request, openapi_schema)
+        return self._bytes
+
+    def receive_router(self, router: Router) -> None:
+        """As the other plugin does."""
+        self._plugin.receive_router(router)
 
 
 def docs_routes() -> list[HTTPRouteHandler]:
     """``/docs`` (Swagger UI) and ``/redoc``, as other OpenAI-compatible servers have them."""
-    swagger, redoc = SwaggerRenderPlugin(), RedocRenderPlugin()
+    pages: dict[str, bytes] = {}
+
+    def page(name: str, plugin: OpenAPIRenderPlugin, request: Request[Any, Any, Any]) -> Response[bytes]:
+        if name not in pages:
+            pages[name] = with_fallback(plugin.render(request, request.app.openapi_schema.to_schema()))
+        return Response(pages[name], media_type=MediaType.HTML)
 
     @get("/docs", include_in_schema=False, sync_to_thread=False, opt={"public": True})
     def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
-        page = swagger.render(request, request.app.openapi_schema.to_schema())
-        return Response(with_fallback(page), media_type=MediaType.HTML)
+        return page("docs", SwaggerRenderPlugin(), request)
 
     @get("/redoc", include_in_schema=False, sync_to_thread=False, opt={"public": True})
     def redoc_page(request: Request[Any, Any, Any]) -> Response[bytes]:
-        page = redoc.render(request, request.app.openapi_schema.to_schema())
-        return Response(with_fallback(page), media_type=MediaType.HTML)
+        return page("redoc", RedocRenderPlugin(), request)
 
     return [docs, redoc_page]
 

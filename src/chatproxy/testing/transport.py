@@ -48,6 +48,7 @@ class _Call(httpx.AsyncByteStream):
     def __init__(self, body: bytes) -> None:
         self._messages = [{"type": "http.request", "body": body, "more_body": False}]
         self._gone = asyncio.Event()
+        self._over = asyncio.Event()
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
         self.started = asyncio.Event()
         self.status = 500
@@ -67,6 +68,7 @@ class _Call(httpx.AsyncByteStream):
     def leave(self) -> None:
         """The client closes its side."""
         self._gone.set()
+        self._over.set()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
@@ -85,7 +87,7 @@ class _Call(httpx.AsyncByteStream):
     async def _receive(self) -> dict[str, Any]:
         if self._messages:
             return self._messages.pop(0)
-        await self._gone.wait()
+        await self._over.wait()  # as servers do: also once the client has its answer
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
@@ -96,6 +98,8 @@ class _Call(httpx.AsyncByteStream):
         self.started.set()
         if message.get("body"):
             await self._put(message["body"])
+        if not message.get("more_body"):
+            self._over.set()
 
     async def _put(self, part: bytes | None) -> None:
         """Hand a part to the client, unless it leaves first."""

@@ -110,8 +110,8 @@ class RequestContext:
     """
 
     __slots__ = (
-        "_call_tool", "app", "attempt", "client_view", "credentials", "endings", "exchange", "headers", "is_exchange", "layout",
-        "principal", "reply_headers", "request", "request_id", "route", "started_s", "state", "trace",
+        "_call_tool", "app", "attempt", "client_view", "credentials", "endings", "exchange", "headers", "is_exchange",
+        "layout", "principal", "reply_headers", "request", "request_id", "route", "started_s", "state", "trace",
     )  # fmt: skip
 
     def __init__(

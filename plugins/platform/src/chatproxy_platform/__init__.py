@@ -55,7 +55,7 @@ def session_store(config: Config) -> SessionStore:
 @hookimpl
 def routes(config: Config) -> Iterable[Any]:
     """``/v1/sessions``, ``/v1/platform`` and their other spellings."""
-    return platform_routes()
+    return platform_routes(config)
 
 
 @hookimpl(tryfirst=True)

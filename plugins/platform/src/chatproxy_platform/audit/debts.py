@@ -29,8 +29,9 @@ class Debts:
         lost: rows for which there was no room anywhere; the log has them, complete.
     """
 
-    def __init__(self, spool: Spool | None) -> None:
+    def __init__(self, spool: Spool | None, max_kept: int = MAX_KEPT) -> None:
         self._spool = spool
+        self._max_kept = max_kept
         self._kept: deque[AuditEvent] = deque()
         self.lost = 0
         self.damaged = 0
@@ -59,7 +60,7 @@ class Debts:
         """Keep rows in memory, and say in the log what they are: it is all that is left if this process dies."""
         for event in events:
             line = msgspec.json.encode(event, enc_hook=str).decode(errors="replace")
-            if len(self._kept) < MAX_KEPT:
+            if len(self._kept) < self._max_kept:
                 self._kept.append(event)
                 logger.error("audit row kept in memory only: %s", line)
             else:

@@ -7,11 +7,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chatproxy import App
 from chatproxy_platform.audit.chain import Fault, Head
 from chatproxy_platform.audit.debts import Debts
 from chatproxy_platform.audit.events import AuditEvent, Entry
-from chatproxy_platform.audit.generation import record_generation
 from chatproxy_platform.audit.reading import AuditReader, Filter, Verdict
 from chatproxy_platform.audit.store import append
 from chatproxy_platform.audit.writer import AuditWriter
@@ -70,10 +68,6 @@ class AuditLog:
     def note(self, event: AuditEvent) -> None:
         """Write a row soon, of something that is refused or over; returns at once and never raises."""
         self._writer.note(event)
-
-    async def generation(self, app: App) -> None:
-        """Record the configuration this process runs with, where it is another one than the last on record."""
-        await record_generation(self._database, app, self.note)
 
     async def page(self, limit: int = 50, offset: int = 0, **wanted: str | None) -> tuple[list[Entry], int]:
         """Some rows, the newest first, and how many there are in all.

@@ -120,7 +120,7 @@ class AuditWriter:
     # -- the task -----------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while self._task is not None or self._queue:
+        while True:
             await self._woken()
             has_failed = False
             while self._queue:
@@ -128,6 +128,8 @@ class AuditWriter:
                 has_failed = self._is_failing
             if not has_failed:
                 await self._pay()
+            if self._task is None:
+                return
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A defect ended the task: nobody shall wait for it."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from chatproxy_platform.errors import StorageUnavailable
 
@@ -21,6 +21,17 @@ MOST_WAITING = 20_000
 logger = logging.getLogger("chatproxy.platform")
 
 
+class Found(NamedTuple, Generic[V]):
+    """What a reading brought: a value, or nothing under that name."""
+
+    value: V | None
+
+
+Waiting: TypeAlias = "dict[str, asyncio.Future[Found[V] | None]]"
+"""None in place of `Found`: it could not be read. Whoever waited raises an error of their own, for one that many tasks
+raise would carry the frames of all of them."""
+
+
 class Loader(Generic[V]):
     """Reads values by name.
 
@@ -30,7 +41,7 @@ class Loader(Generic[V]):
 
     def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[dict[str, V]]]) -> None:
         self._fetch = fetch
-        self._wanted: dict[str, asyncio.Future[V | None]] = {}
+        self._wanted: Waiting[V] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def get(self, name: str) -> V | None:
@@ -47,7 +58,10 @@ class Loader(Generic[V]):
             if self._task is None:
                 self._task = asyncio.create_task(self._run(), name="platform loader")
                 self._task.add_done_callback(_report)
-        return await asyncio.shield(future)  # others may wait for it too
+        found = await asyncio.shield(future)  # others may wait for it too
+        if found is None:
+            raise StorageUnavailable
+        return found.value
 
     async def aclose(self) -> None:
         """Stop reading; who waits is refused."""
@@ -68,23 +82,22 @@ class Loader(Generic[V]):
             self._refuse(self._wanted)
             self._wanted.clear()
 
-    async def _serve(self, batch: dict[str, asyncio.Future[V | None]]) -> None:
+    async def _serve(self, batch: Waiting[V]) -> None:
         try:
             found = await self._fetch(list(batch))
             for name, future in batch.items():
                 if not future.done():
-                    future.set_result(found.get(name))
+                    future.set_result(Found(found.get(name)))
         except StorageUnavailable as exc:
             logger.debug("nothing could be read: %s", exc)
         finally:
             self._refuse(batch)
 
     @staticmethod
-    def _refuse(futures: dict[str, asyncio.Future[V | None]]) -> None:
+    def _refuse(futures: Waiting[V]) -> None:
         for future in futures.values():
             if not future.done():
-                future.set_exception(StorageUnavailable())
-                future.exception()  # asked for here, since whoever waited may be gone
+                future.set_result(None)
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -77,7 +77,7 @@ class RedisCounters:
         self._day = day
         self._prefix = prefix
         self._node = ""
-        self._keys: tuple[str, str] = ("", "")
+        self._arguments: tuple[bytes, ...] = ()
         self._be_new()
         self._link = RedisLink(url, files(__package__).joinpath("reserve.lua").read_text())
         self._asked: deque[_Asked] = deque()
@@ -108,7 +108,7 @@ class RedisCounters:
         self._is_keeping = True
         while self._is_keeping or (self._ended and not self._is_down):
             await self._send()
-        await self._link.drop()
+        self._link.drop()
 
     def report(self) -> Mapping[str, Any]:
         """Whether Redis answers, and how much waits for it."""
@@ -163,7 +163,8 @@ class RedisCounters:
             logger.error("limits: %d settlements wait for Redis; they are left to the lease's end", len(self._ended))
             self._ended.clear()
         self._node = f"{self._prefix}node:{secrets.token_hex(8)}"
-        self._keys = (f"{self._prefix}nodes", self._node)
+        keys = (f"{self._prefix}nodes", self._node)
+        self._arguments = (b"2", *(key.encode() for key in (*keys, f"{self._prefix}subject:")))
 
     def _wake_in(self, name: str, delay_s: float) -> None:
         if name not in self._timers and self._task is not None:
@@ -211,9 +212,7 @@ class RedisCounters:
         begun_s = asked[0].since_s if asked else asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(begun_s + self.deadline_s):
-                data = await self._link.call(
-                    self._keys, f"{self._prefix}subject:", lambda epoch: _encode((epoch, *rest))
-                )
+                data = await self._link.call(self._arguments, lambda epoch: _encode((epoch, *rest)))
             spends, verdicts = _decode(data)
         except (*FAILURES, msgspec.MsgspecError) as exc:
             self._failed(asked, ended, exc)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha1
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from chatproxy_platform.limits.address import parse_redis_url
+from chatproxy_platform.limits.resp import RedisError, RespConnection, connect
 
 FAILURES = (RedisError, OSError)
 
@@ -23,62 +20,51 @@ class RedisLink:
 
     def __init__(self, url: str, script: str) -> None:
         self.epoch = 0
-        self._pool = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2)
+        self._address = parse_redis_url(url)
         self._script = script.encode()
-        self._digest = sha1(self._script, usedforsecurity=False).hexdigest()
-        self._connection: AbstractConnection | None = None
+        self._digest = sha1(self._script, usedforsecurity=False).hexdigest().encode()
+        self._connection: RespConnection | None = None
 
-    async def call(self, keys: tuple[str, ...], prefix: str, pack: Callable[[int], bytes]) -> bytes:
+    async def call(self, arguments: tuple[bytes, ...], pack: Callable[[int], bytes]) -> bytes:
         """Run the script; once more on a new connection where the old one had been closed by the other side.
 
         Args:
-            pack: makes the last argument for an epoch.
+            arguments: the number of keys, the keys, and arguments but for the last.
+            pack: makes the last one for an epoch.
 
         Raises:
-            RedisError: it could not be reached, or refused; `OSError` likewise. The connection is given up then, as it
-                is when the call is cancelled.
+            RedisError: it refused; OSError: it could not be reached. The connection is given up then, as it is when
+                the call is cancelled.
         """
-        is_old = self._connection is not None
-        try:
-            return await self._call(keys, prefix, pack)
-        except ConnectionLost:
-            await self.drop()
-            if not is_old:
+        if self._connection is not None:
+            try:
+                return await self._call(self._connection, arguments, pack)
+            except ConnectionError:
+                self.drop()
+            except BaseException:
+                self.drop()
                 raise
-        except BaseException:
-            await self.drop()
-            raise
         try:
-            return await self._call(keys, prefix, pack)
+            self.epoch += 1
+            self._connection = await connect(self._address)
+            return await self._call(self._connection, arguments, pack)
         except BaseException:
-            await self.drop()
+            self.drop()
             raise
 
-    async def drop(self) -> None:
+    def drop(self) -> None:
         """Give the connection up, without a farewell."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.disconnect(nowait=True)
+            connection.close()
 
-    async def _call(self, keys: tuple[str, ...], prefix: str, pack: Callable[[int], bytes]) -> bytes:
-        connection = self._connection or await self._connect()
-        rest: tuple[str | bytes | int, ...] = (len(keys), *keys, prefix, pack(self.epoch))
+    async def _call(
+        self, connection: RespConnection, arguments: tuple[bytes, ...], pack: Callable[[int], bytes]
+    ) -> bytes:
+        packed = pack(self.epoch)
         try:
-            return await _ask(connection, "EVALSHA", self._digest, *rest)
-        except NoScriptError:
-            return await _ask(connection, "EVAL", self._script, *rest)
-
-    async def _connect(self) -> AbstractConnection:
-        self.epoch += 1
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        self._connection = connection
-        await connection.connect()  # type: ignore[no-untyped-call]
-        return connection
-
-
-async def _ask(connection: AbstractConnection, *command: str | bytes | int) -> bytes:
-    await connection.send_packed_command(connection.pack_command(*command), check_health=False)
-    answer = await connection.read_response(disable_decoding=True)
-    if not isinstance(answer, bytes):
-        raise ResponseError("the script answered something else than bytes")
-    return answer
+            return await connection.ask(b"EVALSHA", self._digest, *arguments, packed)
+        except RedisError as exc:
+            if not str(exc).startswith("NOSCRIPT"):
+                raise
+        return await connection.ask(b"EVAL", self._script, *arguments, packed)

@@ -84,9 +84,13 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Write what waits, within a limit."""
+        await self.settled()
+        await self.writer.aclose()
+
+    async def settled(self) -> None:
+        """Wait, within a limit, until the turns that were left half-way are stored."""
         if self._late:
             await asyncio.wait(self._late, timeout=_CLOSE_LIMIT_S)
-        await self.writer.aclose()
 
     # -- the request ---------------------------------------------------------------------------------------------------
 

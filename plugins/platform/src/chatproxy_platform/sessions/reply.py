@@ -38,17 +38,24 @@ class Answer:
 class Hearing:
     """Puts the events of a stream together as they go out."""
 
-    __slots__ = ("_assembly", "_has_heard", "_surface")
+    __slots__ = ("_assembly", "_has_heard", "_running", "_surface")
 
     def __init__(self, surface: str) -> None:
         self._surface = surface
         self._assembly = assembly_for(surface)
         self._has_heard = False
+        self._running: dict[Any, list[str]] = {}  # texts of items of the responses surface that are not done
 
     def add(self, data: Json) -> None:
         """The next event, as the client gets it."""
         self._assembly.add(data)
         self._has_heard = True
+        if self._surface == "responses":
+            kind, index = data.get("type"), data.get("output_index")
+            if kind == "response.output_text.delta" and isinstance(data.get("delta"), str):
+                self._running.setdefault(index, []).append(data["delta"])
+            elif kind == "response.output_item.done":
+                self._running.pop(index, None)
 
     def is_last(self, event: StreamEvent) -> bool:
         """Whether the client takes the answer for whole with this event."""
@@ -56,7 +63,14 @@ class Hearing:
 
     def answer(self, model: str) -> Answer | None:
         """What has been said so far; None where nothing was."""
-        return Answer(self._surface, self._assembly.result(model)) if self._has_heard else None
+        if not self._has_heard:
+            return None
+        body = self._assembly.result(model)
+        if self._running:
+            texts = [{"type": "output_text", "text": "".join(pieces)} for pieces in self._running.values()]
+            begun = {"type": "message", "role": "assistant", "content": texts}
+            body["output"] = [*body.get("output", ()), begun]
+        return Answer(self._surface, body)
 
 
 def _entries(surface: str, body: Json) -> tuple[list[Any], list[Any]]:

@@ -55,6 +55,11 @@ class StateStore:
         self._insert = sqlite.insert if database.is_sqlite else postgresql.insert
         self._sweeper: asyncio.Task[None] | None = None
 
+    @property
+    def lock_count(self) -> int:
+        """How many keys are locked or waited for in this process."""
+        return len(self._locks)
+
     async def open(self) -> None:
         """Have what is over removed from time to time, until `aclose`."""
         self._sweeper = asyncio.create_task(self._keep_sweeping(), name="platform-state-sweep")

@@ -87,10 +87,11 @@ class UsageRecorder:
         self._tasks = [self._own(self._write()), self._own(self._overflow()), self._own(self._replay())]
 
     async def flush(self) -> None:
-        """Write what waits in memory, to the database or else to the spool."""
+        """Write what waits in memory now, to the database or else to the spool; what comes meanwhile waits for the next."""
         async with self._writing:
-            while self._waiting and await self._write_some():
-                pass
+            left = len(self._waiting)
+            while left > 0 and self._waiting and await self._write_some():
+                left -= _BATCH
 
     async def aclose(self) -> None:
         """Stop, and write what waits, within ten seconds."""
