@@ -17,5 +17,6 @@ async def own_company(kind: str, folders: pytest.TempPathFactory) -> AsyncIterat
     with ExitStack() as stack:
         is_sqlite = kind == "sqlite"
         url = f"sqlite+aiosqlite:///{folder / 'platform.db'}" if is_sqlite else stack.enter_context(new_schema())
-        async with company(url, usage={"spool_dir": str(folder / "spool")}) as found:
+        # a deadline that no busy machine passes
+        async with company(url, usage={"spool_dir": str(folder / "spool")}, database={"deadline_s": 30.0}) as found:
             yield found

@@ -1,6 +1,6 @@
 """What tests do with the storage in processes of their own; `test_storage_processes` starts them.
 
-Its globals ``ACTION``, ``PLACE`` (a URL or directory), ``NUMBER`` and ``SAY`` (a pipe for what is acknowledged) are set.
+Its global ``ASKED`` is set: an action, its URL or directory, a number, and a pipe for what is acknowledged.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from chatproxy_platform.storage.state import StateStore
 from chatproxy_platform.storage.tables import Organization, Revision
 from sqlalchemy import Engine, event
 
-ACTION: str
-PLACE: str
-NUMBER: int
-SAY: Connection
+ASKED: tuple[str, str, int, Connection] = globals()["ASKED"]
+ACTION, PLACE, NUMBER, SAY = ASKED
 CONFIG = DatabaseConfig(deadline_s=20, busy_timeout_s=20)
 
 
@@ -34,7 +32,7 @@ async def upgrade(url: str, number: int) -> None:
     def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         nonlocal made
         made += statement.lstrip().startswith(("CREATE", "INSERT"))
-        if made == number:
+        if number and made == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
     event.listen(Engine, "before_cursor_execute", count)

@@ -157,8 +157,9 @@ async def company(url: str, *, plugins: tuple[object, ...] = (), **settings: Any
     """Both tenants, and a gateway that serves them."""
     tenants, eye, upstream = Tenants(url), Eye(), ScriptedUpstream()
     await tenants.store()
-    keys = {"pepper": PEPPER, "bootstrap": False, **settings.pop("keys", {})}
-    table = {"database_url": url, "allowed_hosts": [HOST], "keys": keys, **settings}
+    keys = {"pepper": PEPPER, "bootstrap": False, "revocation_s": 60.0, **settings.pop("keys", {})}
+    database = {"deadline_s": 30.0, **settings.pop("database", {})}  # however busy the machine is
+    table = {"database_url": url, "allowed_hosts": [HOST], "database": database, "keys": keys, **settings}
     gateway = make_app(
         plugins=[chatproxy_platform, eye, *plugins], upstream=upstream, plugin_settings={"platform": table}
     )

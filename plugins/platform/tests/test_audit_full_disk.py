@@ -14,6 +14,7 @@ from chatproxy_platform.audit.log import AuditLog
 from chatproxy_platform.config import AuditConfig
 from chatproxy_platform.storage.database import Database
 
+pytestmark = pytest.mark.timeout(240)  # processes take long to start on a busy machine
 SCRIPT = Path(__file__).with_name("audit_full_disk.py")
 
 
@@ -22,7 +23,7 @@ async def fill(url: str, tmp_path: Path, policy: str, limit_bytes: int) -> tuple
     database = Database(url)
     await database.create()
     command = [sys.executable, str(SCRIPT), url, str(tmp_path / "spool"), policy, str(limit_bytes)]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=50)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     log = AuditLog(database, AuditConfig())
     verdict = await log.check()

@@ -13,6 +13,7 @@ from chatproxy_platform.audit.events import Entry
 from chatproxy_platform.audit.reading import AuditReader
 from chatproxy_platform.storage.database import Database
 
+pytestmark = pytest.mark.timeout(240)  # processes take long to start on a busy machine
 SCRIPT = Path(__file__).with_name("audit_process.py")
 
 
@@ -37,7 +38,7 @@ async def test_processes_that_append_at_once_make_one_chain(database: Database, 
     with ExitStack() as stack:
         running = [stack.enter_context(process(database_url, tasks=4, rows=12)) for _ in range(3)]
         for each in running:
-            out, err = each.communicate(timeout=50)
+            out, err = each.communicate(timeout=120)
             assert (each.returncode, err) == (0, "")
             acknowledged |= set(out.split())
     reader = AuditReader(database)

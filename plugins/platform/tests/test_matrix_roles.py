@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chatproxy_platform.administration.routes import platform_routes
+from chatproxy_platform.config import Config
 
 from chatproxy import App, hookimpl
 from chatproxy.testing import make_app
@@ -53,7 +54,7 @@ class Routes:
 
     @hookimpl
     def routes(self) -> list[object]:
-        return platform_routes()
+        return platform_routes(Config())
 
     @hookimpl
     @asynccontextmanager

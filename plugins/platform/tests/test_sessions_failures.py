@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from chatproxy_platform.config import DatabaseConfig, SessionsConfig
 from chatproxy_platform.errors import StorageUnavailable
-from chatproxy_platform.sessions.turns import KIND, KeptMessage, KeptTurn
+from chatproxy_platform.sessions.turns import KIND, KeptMedia, KeptMessage, KeptTurn
 from chatproxy_platform.sessions.writer import REFUSED, Writer
 from chatproxy_platform.storage.database import Database
 from chatproxy_platform.storage.spool import Spool
-from chatproxy_platform.storage.tables import ChatMessage, SessionCount
+from chatproxy_platform.storage.tables import ChatMessage, Media, SessionCount
 from sqlalchemy import make_url, select
 
 from .faults import FaultProxy, fault_proxy
@@ -124,9 +124,34 @@ async def test_turn_is_stored_once_however_often_it_is_put(database: Database, t
     await writer.catch_up()
     await writer.aclose()
     await spool.aclose()
+    assert writer.spooled == 0
     async with database.read() as session:
         contents = (await session.execute(select(ChatMessage.content).order_by(ChatMessage.message_index))).scalars()
         assert list(contents) == ["1", "ok", "2", "ok"]
+
+
+async def test_media_come_out_of_the_spool_as_they_were(database: Database, tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    part = KeptMedia(digest="0" * 64, media_type="image/png", data=bytes(range(256)))
+    await spool.put_all(KIND, [msgspec.to_builtins(turn(1, media=[part]))])
+    await Writer(database, spool).catch_up()
+    await spool.aclose()
+    async with database.read() as session:
+        assert list((await session.execute(select(Media.data))).scalars()) == [part.data]
+
+
+async def test_turn_that_no_database_takes_costs_no_other_one(database: Database, tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    writer = Writer(database, spool)
+    too_much = turn(1, tokens_in=1 << 70)
+    writer.open()
+    await asyncio.gather(writer.put(turn(0)), writer.put(too_much), writer.put(turn(2)))
+    async with database.read() as session:
+        stored = set((await session.execute(select(ChatMessage.turn_id))).scalars())
+    await writer.aclose()
+    assert stored == {"turn_0", "turn_2"}
+    assert spool.waiting == {REFUSED: 1}
+    await spool.aclose()
 
 
 async def test_turn_that_is_put_while_it_closes_is_kept(database: Database, tmp_path: Path) -> None:

@@ -27,9 +27,7 @@ from .sessions_gateway import running
 
 
 def actor(name: str, *, organization: str | None = None, role: Role = "user") -> Actor:
-    identity = Identity(
-        id=f"key_{name}", user_id=name, owner=f"user:{name}", organization_id=organization, role=role
-    )
+    identity = Identity(id=f"key_{name}", user_id=name, owner=f"user:{name}", organization_id=organization, role=role)
     return Actor(name=name, identity=identity)
 
 
@@ -94,10 +92,15 @@ async def test_everybody_lists_what_is_theirs_the_last_used_first(history: Histo
 
 @pytest.mark.parametrize(
     ("who", "user_id", "total"),
-    [(ANN, None, 2), (ANN, "ann", 2), (ANN, "bob", 0), (BOSS, None, 3), (BOSS, "bob", 1), (ADMIN, None, 4), (ADMIN, "cat", 1)],
+    [
+        (ANN, None, 2), (ANN, "ann", 2), (ANN, "bob", 0), (BOSS, None, 3), (BOSS, "bob", 1), (ADMIN, None, 4),
+        (ADMIN, "cat", 1),
+    ],
     ids=lambda value: value.name if isinstance(value, Actor) else str(value),
 )  # fmt: skip
-async def test_total_is_that_of_the_whole_listing(history: History, who: Actor, user_id: str | None, total: int) -> None:
+async def test_total_is_that_of_the_whole_listing(
+    history: History, who: Actor, user_id: str | None, total: int
+) -> None:
     page = await history.list(who, user_id=user_id, page_size=1)
     assert page.total == total
     assert page.has_more is (total > 1)
@@ -158,7 +161,15 @@ async def test_session_is_renamed_and_archived(history: History) -> None:
     assert (view.title, view.archived) == ("New", True)
     assert await listed(history, ANN, archived=False) == ["s3"]
     assert await listed(history, ANN, archived=True) == ["s0"]
+    for who in (ANN, BOSS, ADMIN):
+        for user_id in (None, "ann"):
+            totals = [(await history.list(who, user_id=user_id, archived=is_in)).total for is_in in (True, False, None)]
+            assert totals[0] == 1
+            assert sum(totals[:2]) == totals[2]
+    await history.change(ANN, "s0", archived=True)
     assert (await history.list(ANN, archived=True)).total == 1
+    await history.delete(ANN, "s0")
+    assert [(await history.list(ANN, archived=is_in)).total for is_in in (True, False)] == [0, 1]
 
 
 async def test_deleted_session_leaves_nothing(history: History, database: Database) -> None:
@@ -172,6 +183,7 @@ async def test_deleted_session_leaves_nothing(history: History, database: Databa
     assert counts == [4, 2]
     assert {(owner, user): number for owner, user, number in sums} == {
         ("user:ann", "ann"): 0, ("user:ann", ""): 0, ("", "ann"): 0, ("", ""): 2, ("organization:one", ""): 1,
+        ("organization:one", "ann"): 0, ("organization:one", "bob"): 1, ("organization:two", "cat"): 1,
         ("user:bob", "bob"): 1, ("user:bob", ""): 1, ("", "bob"): 1, ("organization:two", ""): 1,
         ("user:cat", "cat"): 1, ("user:cat", ""): 1, ("", "cat"): 1,
     }  # fmt: skip

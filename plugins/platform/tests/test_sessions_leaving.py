@@ -6,11 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from chatproxy_platform.storage.database import Database
 
 from chatproxy import ChatRequest, Reject, RequestContext, hookimpl
-from chatproxy.testing import Fault, ScriptedUpstream, error_reply, reply, stream_reply
+from chatproxy.testing import Fault, ScriptedUpstream, error_reply, raw_reply, reply, stream_reply
 
 from .sessions_gateway import PATHS, Running, question, running
 
@@ -74,6 +75,21 @@ async def test_answer_that_breaks_off_leaves_an_incomplete_turn(
         messages = await stored(gateway)
     assert [(message.role, message.content) for message in messages] == [("user", "hi"), ("assistant", "Hello")]
     assert {message.attributes["incomplete"] for message in messages} == {"failed"}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_response_that_failed_is_an_incomplete_turn(database: Database, tmp_path: Path, stream: bool) -> None:
+    failed = {"id": "resp_1", "object": "response", "status": "failed", "model": "m", "output": [],
+              "error": {"code": "server_error", "message": "No."}}  # fmt: skip
+    event = msgspec.json.encode({"type": "response.failed", "sequence_number": 0, "response": failed})
+    framed = raw_reply(b"event: response.failed\ndata: " + event + b"\n\n", content_type="text/event-stream")
+    upstream = ScriptedUpstream(framed if stream else raw_reply(msgspec.json.encode(failed)))
+    upstreams = {"default": {"base_url": "http://upstream/v1", "surfaces": ["responses"]}}
+    async with running(database, tmp_path, upstream=upstream, upstreams=upstreams) as gateway:
+        await gateway.ask(surface="responses", stream=stream)
+        messages = await stored(gateway)
+    assert {message.attributes["incomplete"] for message in messages} <= {"failed"}
+    assert [message.role for message in messages] in ([], ["user"])
 
 
 async def test_session_goes_on_after_half_an_answer(database: Database, tmp_path: Path) -> None:

@@ -67,9 +67,7 @@ async def test_transcript_goes_in_front(database: Database, tmp_path: Path, surf
 
 @pytest.mark.parametrize("then", ["chat", "responses", "messages"])
 @ON_EACH
-async def test_session_goes_on_on_another_surface(
-    database: Database, tmp_path: Path, surface: str, then: str
-) -> None:
+async def test_session_goes_on_on_another_surface(database: Database, tmp_path: Path, surface: str, then: str) -> None:
     spy = Spy()
     async with running(database, tmp_path, plugins=(spy,), demo=True) as gateway:
         first = await gateway.ask("one", surface=surface, model="demo")

@@ -15,7 +15,7 @@ from .sessions_gateway import events_in, running
 
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 ON_EACH = pytest.mark.parametrize("surface", ["chat", "responses", "messages"])
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 @ON_EACH

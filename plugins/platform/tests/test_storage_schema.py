@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from chatproxy_platform.config import Config, DatabaseConfig
-from chatproxy_platform.errors import StorageUnavailable
+from chatproxy_platform.errors import StorageUnavailable, Unprocessable
 from chatproxy_platform.storage import schema
 from chatproxy_platform.storage.commands import db_command
 from chatproxy_platform.storage.database import Database
 from chatproxy_platform.storage.engines import VERSION_TABLE
 from chatproxy_platform.storage.tables import Base, Organization
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from chatproxy.errors import ConfigError
 
-NEWER = f"UPDATE {VERSION_TABLE} SET version_num = '9999'"
+from .conftest import POSTGRES
+
+NEWER = "UPDATE platform_schema_version SET version_num = '9999'"
 
 
 async def execute(database: Database, statement: str) -> None:
@@ -60,6 +64,35 @@ async def test_migrations_make_the_same_indexes_constraints_and_triggers(databas
     assert await catalogue(database) == made
 
 
+@pytest.fixture
+def asyncpg_url() -> Iterator[str]:
+    """A database of its own, for asyncpg's URL has no room for a schema."""
+    name = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(POSTGRES, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=name).render_as_string(False)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_asyncpg_upgrades_and_stores(asyncpg_url: str) -> None:
+    database = Database(asyncpg_url)
+    await database.open(schema.prepare)
+    assert await schema.check(database) == []
+    value = {"text": "\u00fc\0", "big": 2**70}
+    async with database.write(durable=True) as session:
+        session.add(Organization(id="a", name="A", created_at=2**62, attributes=value))
+    for name in ("a\0b", "x" * 201):
+        with pytest.raises(Unprocessable):
+            async with database.write() as session:
+                session.add(Organization(id="b", name=name, created_at=1))
+    async with database.read() as session:
+        assert (await session.get_one(Organization, "a")).attributes == value
+    assert database.state == "closed"
+    await database.aclose()
+
+
 async def test_upgrade_keeps_what_is_stored(database_url: str) -> None:
     database = Database(database_url)
     await database.open(schema.prepare)
@@ -79,7 +112,7 @@ async def test_newer_schema_is_refused_and_stays_as_it_is(database_url: str, wor
     with pytest.raises(ConfigError, match=r"revision 9999, which .* does not know: it is newer"):
         await work(database)
     async with database.read() as session:
-        assert await session.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
+        assert await session.scalar(text("SELECT version_num FROM platform_schema_version")) == "9999"
     await database.aclose()
 
 
@@ -127,9 +160,9 @@ async def test_newer_schema_found_after_an_outage_keeps_all_work_refused(
     other = Database(database.url.render_as_string(hide_password=False), DatabaseConfig(cooling_s=0.001))
     await other.open(prepare)
     is_over = True
-    async with asyncio.timeout(10):
-        while other.report()["schema"] != "refused":
-            await asyncio.sleep(0)
+    assert other._preparing is not None
+    await asyncio.wait_for(other._preparing, 10)
+    assert other.report()["schema"] == "refused"
     with pytest.raises(StorageUnavailable):
         async with other.read():
             pass

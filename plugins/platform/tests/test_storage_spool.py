@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,22 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
 async def put(spool: Spool, numbers: range, kind: str = "turn", **more: Any) -> None:
     for number in numbers:
         await spool.put(kind, {"number": number, **more})
+
+
+def rewrite(directory: Path, change: Callable[[bytes], bytes]) -> bytes:
+    """Damage the only file of a spool."""
+    (file,) = directory.glob("*.spool")
+    data = change(file.read_bytes())
+    file.write_bytes(data)
+    return data
+
+
+def left_in(directory: Path) -> list[str]:
+    return [file.name for file in directory.iterdir()]
+
+
+def kept_damaged(directory: Path) -> list[bytes]:
+    return [file.read_bytes() for file in directory.glob("*.damaged")]
 
 
 async def drained(spool: Spool, kind: str = "turn") -> list[int]:
@@ -117,12 +133,10 @@ async def test_one_drains_a_kind_at_a_time(spool: Spool) -> None:
 
 async def test_full_spool_refuses_and_takes_again_when_there_is_room(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1000)
-    kept = 0
     with pytest.raises(SpoolFull):
-        while True:
-            await spool.put("turn", {"number": kept, "text": "x" * 100})
-            kept += 1
-    assert spool.size_bytes <= 1000
+        await put(spool, range(1000), text="x" * 100)
+    kept = spool.waiting["turn"]
+    assert 0 < spool.size_bytes <= 1000
     assert await drained(spool) == list(range(kept))
     await put(spool, range(1))
     assert await drained(spool) == [0]
@@ -156,7 +170,7 @@ async def test_closed_process_leaves_its_records_to_the_next(tmp_path: Path) -> 
     await put(second, range(3, 5))
     assert await drained(second) == [0, 1, 2, 3, 4]
     await second.aclose()
-    assert list(tmp_path.iterdir()) == []
+    assert left_in(tmp_path) == []
 
 
 async def test_records_of_a_living_process_are_left_to_it(tmp_path: Path) -> None:
@@ -174,7 +188,7 @@ async def test_left_records_are_taken_by_one_of_several(tmp_path: Path) -> None:
     await first.aclose()
     others = [Spool(tmp_path, ROOM) for _ in range(4)]
     found = await asyncio.gather(*(drained(other) for other in others))
-    assert sorted(found, key=len)[-1] == list(range(100))
+    assert max(found, key=len) == list(range(100))
     assert sum(map(len, found)) == 100
     for other in others:
         await other.aclose()
@@ -184,8 +198,7 @@ async def test_cut_last_line_is_left_out_and_counted(tmp_path: Path, caplog: pyt
     first = Spool(tmp_path, ROOM)
     await put(first, range(3))
     await first.aclose()
-    (file,) = tmp_path.glob("*.spool")
-    file.write_bytes(file.read_bytes() + b'0123abcd {"number": 3')
+    rewrite(tmp_path, lambda data: data + b'0123abcd {"number": 3')
     second = Spool(tmp_path, ROOM)
     assert await drained(second) == [0, 1, 2]
     assert second.damaged == 1
@@ -198,14 +211,11 @@ async def test_damaged_line_is_left_out_and_its_file_kept_beside(tmp_path: Path,
     first = Spool(tmp_path, ROOM)
     await put(first, range(3))
     await first.aclose()
-    (file,) = tmp_path.glob("*.spool")
-    lines = file.read_bytes().split(b"\n")
-    damaged = b"\n".join([lines[0], line, *lines[2:]])
-    file.write_bytes(damaged)
+    damaged = rewrite(tmp_path, lambda data: b"\n".join([data.split(b"\n")[0], line, *data.split(b"\n")[2:]]))
     second = Spool(tmp_path, ROOM)
     assert await drained(second) == [0, 2]
     assert (second.damaged, second.waiting) == (1, {})
-    assert [left.read_bytes() for left in tmp_path.glob("*.damaged")] == [damaged]
+    assert kept_damaged(tmp_path) == [damaged]
     await second.aclose()
 
 

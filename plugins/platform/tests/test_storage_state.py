@@ -9,7 +9,7 @@ import pytest
 from chatproxy_platform.storage.database import Database
 from chatproxy_platform.storage.state import StateStore
 from chatproxy_platform.storage.tables import State, StateLock
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select
 
 
 @pytest.fixture
@@ -40,13 +40,16 @@ async def test_deleted_value_is_gone(store: StateStore) -> None:
 
 
 async def test_value_whose_time_is_over_is_gone_and_swept(store: StateStore, database: Database) -> None:
-    for number in range(600):
-        await store.put("plugin", f"{number}", b"x", ttl_s=3600)
+    over = [
+        {"namespace": "plugin", "key": f"{number}", "value": b"x", "expires_at": 1, "updated_at": 1}
+        for number in range(1200)
+    ]
     async with database.write() as session:
-        await session.execute(update(State).where(State.key != "7").values(expires_at=1))
-    assert (await store.get("plugin", "6"), await store.get("plugin", "7")) == (None, b"x")
+        await session.execute(insert(State), over)
+    await store.put("plugin", "key", b"y", ttl_s=3600)
+    assert (await store.get("plugin", "6"), await store.get("plugin", "key")) == (None, b"y")
     assert not await store.delete("plugin", "5")
-    assert await store.sweep() == 598
+    assert await store.sweep() == 1199
     assert await count(database, State) == 1
 
 
@@ -69,7 +72,9 @@ async def test_any_key_can_be_used(store: StateStore, key: str) -> None:
         assert await store.get("plugin", key) == b"one"
 
 
-async def test_lock_is_held_by_one_task_at_a_time_in_the_order_they_asked(store: StateStore, database: Database) -> None:
+async def test_lock_is_held_by_one_task_at_a_time_in_the_order_they_asked(
+    store: StateStore, database: Database
+) -> None:
     seen: list[str] = []
 
     async def hold(name: str) -> None:
@@ -123,7 +128,7 @@ async def test_lease_is_renewed_while_it_is_held(database: Database) -> None:
     async with asyncio.timeout(10), store.lock("plugin", "key"):
         first = await until()
         while await until() == first:
-            await asyncio.sleep(0)
+            pass
 
 
 async def test_failing_or_cancelled_holder_gives_the_lock_back(store: StateStore, database: Database) -> None:

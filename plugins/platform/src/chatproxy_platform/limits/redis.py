@@ -54,7 +54,7 @@ class RedisCounters:
     """Counts in Redis; each process holds a lease, and its reservations are given back when the lease ends.
 
     Args:
-        deadline_s: of one `acquire`; after a failure nothing is tried for `COOLING_S`.
+        deadline_s: of one `acquire`; after a failure nothing is tried for ``cooling_s``.
         lease_s: after which a process that is not heard of is taken for dead.
         clock_ms: for tests; None: the server's clock.
         prefix: of all keys; with a hash tag, so that a cluster keeps them in one place.
@@ -66,6 +66,7 @@ class RedisCounters:
         *,
         deadline_s: float = 0.25,
         lease_s: float = 600.0,
+        cooling_s: float = COOLING_S,
         clock_ms: Callable[[], int] | None = None,
         prefix: str = PREFIX,
         day: Callable[[], str] = today,
@@ -73,6 +74,7 @@ class RedisCounters:
         self.on_spend: OnSpend = lambda rule, before, after: None
         self.deadline_s = deadline_s
         self._lease_s = lease_s
+        self._cooling_s = cooling_s
         self._clock_ms = clock_ms or (lambda: 0)
         self._day = day
         self._prefix = prefix
@@ -88,12 +90,13 @@ class RedisCounters:
         self._is_keeping = False
         self._rests_until_s = 0.0
         self._is_down = False
+        self._in_flight = 0
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start sending; Redis is not asked yet, save for reservations of dead processes."""
         self._task = asyncio.create_task(self._run(), name="platform-limits")
-        self._keep()
+        self.keep()
 
     async def aclose(self) -> None:
         """Settle what waits, within the deadline, and let the lease end."""
@@ -112,7 +115,8 @@ class RedisCounters:
 
     def report(self) -> Mapping[str, Any]:
         """Whether Redis answers, and how much waits for it."""
-        return {"counters": "redis", "state": "open" if self._is_down else "closed", "waiting": len(self._ended)}
+        state = "open" if self._is_down else "closed"
+        return {"counters": "redis", "state": state, "waiting": len(self._ended), "in_flight": self._in_flight}
 
     async def acquire(self, claim: Claim) -> Verdict:
         """As `Counters.acquire`."""
@@ -173,10 +177,10 @@ class RedisCounters:
     def _wake(self, name: str) -> None:
         self._timers.pop(name, None)
         if name == "keep":
-            self._keep()
+            self.keep()
         self._work.set()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Renew the lease, and look for dead processes."""
         self._is_keeping = True
         self._work.set()
@@ -210,6 +214,7 @@ class RedisCounters:
             claimed.append((claim.id, claim.tokens, claim.nanousd, claim.plan.packed))
         rest = (self._clock_ms(), int(self._lease_s * _MS), self._day(), is_keeping, learned, settled, claimed)
         begun_s = asked[0].since_s if asked else asyncio.get_running_loop().time()
+        self._in_flight = len(asked)
         try:
             async with asyncio.timeout_at(begun_s + self.deadline_s):
                 data = await self._link.call(self._arguments, lambda epoch: _encode((epoch, *rest)))
@@ -220,6 +225,8 @@ class RedisCounters:
         except asyncio.CancelledError:
             self._back(asked, ended)
             raise
+        finally:
+            self._in_flight = 0
         self._answered(asked, verdicts)
         self._spent(ended, spends)
 
@@ -243,7 +250,7 @@ class RedisCounters:
         if not self._is_down:
             self._is_down = True
             logger.warning("limits: Redis does not answer (%s)", type(exc).__name__)
-        self._rests_until_s = asyncio.get_running_loop().time() + COOLING_S
+        self._rests_until_s = asyncio.get_running_loop().time() + self._cooling_s
         self._back(asked, ended)
         self._refuse(self._asked)
 

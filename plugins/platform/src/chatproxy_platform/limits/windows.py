@@ -1,7 +1,7 @@
 """Window: a sliding-window counter, one window of a fixed length and the one before it.
 
 Rule: arithmetic only, in whole milliseconds; `reserve.lua` does the same for several processes, and a test compares
-both with each other and with the library ``limits``.
+both.
 What was counted in the window before fades out evenly: at a quarter of this window, three quarters of it still count.
 A window begins with the first request after a time without any, so that a burst never meets a boundary.
 

@@ -16,8 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from chatproxy import ChatRequest, ChatResponse, Exchange, PermissionDenied, RequestContext, StreamEvent
-from chatproxy.types import estimate_tokens
+from chatproxy import ChatRequest, ChatResponse, Exchange, RequestContext, StreamEvent
 from chatproxy_platform.clock import new_id
 from chatproxy_platform.config import SessionsConfig
 from chatproxy_platform.errors import StorageUnavailable
@@ -25,44 +24,31 @@ from chatproxy_platform.identity.records import Identity
 from chatproxy_platform.sessions import transcript
 from chatproxy_platform.sessions.aligning import standing
 from chatproxy_platform.sessions.composing import Asked, composed, title_of
-from chatproxy_platform.sessions.fields import Fields, taken_from
+from chatproxy_platform.sessions.fields import taken_from
 from chatproxy_platform.sessions.forms import SURFACES, groups_of, lead_of
-from chatproxy_platform.sessions.parts import text_of
 from chatproxy_platform.sessions.reply import Answer, Hearing
+from chatproxy_platform.sessions.running import (
+    STATE,
+    Running,
+    agent_of,
+    instruct_again,
+    organization_of,
+    owner_of,
+    running_of,
+    tokens_of,
+)
 from chatproxy_platform.sessions.turns import KeptTurn
 from chatproxy_platform.sessions.writer import Writer
 from chatproxy_platform.storage.database import Database
 from chatproxy_platform.storage.spool import Spool
 
 logger = logging.getLogger("chatproxy.platform")
-STATE = "platform.session"
 HEADER = "x-chatproxy-session-id"
 _LARGE_BYTES = 256 << 10
 _MAX_LATE = 10_000
 _CLOSE_LIMIT_S = 10.0
 
 Events = AsyncIterator[StreamEvent]
-
-
-class Running(msgspec.Struct, kw_only=True):
-    """The session of one exchange.
-
-    Attributes:
-        asked: what of the request is to be stored; None where nothing is kept.
-        new_entries: how many of the request's last entries that is.
-        is_settled: the turn was handed over, or needs not be.
-    """
-
-    session_id: str
-    key: tuple[str, str, str]
-    is_new: bool = False
-    organization_id: str | None = None
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
-    asked: Asked | None = None
-    new_entries: int = 0
-    is_accepted: bool = False
-    is_settled: bool = False
-    hearing: Hearing | None = None
 
 
 class Sessions:
@@ -113,7 +99,7 @@ class Sessions:
             session_id if session_id.isprintable() and session_id.isascii() else quote(session_id)
         )
         user = fields.user or (identity.user_id if identity is not None else None)
-        owner = _owner(ctx, identity)
+        owner = owner_of(ctx, identity)
         running = Running(
             session_id=session_id,
             key=(owner or "", user or "", session_id),
@@ -122,7 +108,7 @@ class Sessions:
         )
         ctx.state[STATE] = running
         if user is not None and owner is not None:
-            running.organization_id = _organization(identity, fields)
+            running.organization_id = organization_of(identity, fields)
             await self._join(ctx, request, running)
 
     async def _join(self, ctx: RequestContext, request: ChatRequest, running: Running) -> None:
@@ -145,7 +131,7 @@ class Sessions:
             await self._put_in_front(ctx, request, stored, entries[:count], rest)
             if not lead:
                 running.asked.sent_lead = stored.lead
-                _instruct(request, stored.lead)
+                instruct_again(request, stored.lead)
 
     async def _stored(self, key: tuple[str, str, str]) -> transcript.Transcript | None:
         await self.writer.catch_up()
@@ -163,12 +149,12 @@ class Sessions:
 
     def accepted(self, ctx: RequestContext, request: ChatRequest) -> None:
         """Take what is new in a request as the guards left it; before a handler, or a plugin around it, adds to it."""
-        running = _running(ctx)
+        running = running_of(ctx)
         if running is None or running.asked is None or running.is_accepted:
             return
         running.is_accepted = True
         entries = request.messages
-        running.asked.accepted = msgspec.json.encode(entries[len(entries) - running.new_entries :])
+        running.asked.accepted = msgspec.json.encode(entries[max(0, len(entries) - running.new_entries) :])
         running.asked.lead = lead_of(request)[0]
         running.asked.view = ctx.client_view
 
@@ -176,7 +162,7 @@ class Sessions:
 
     def transform(self, ctx: RequestContext, request: ChatRequest) -> Callable[[Events], Events] | None:
         """What tells the session in a stream and stores it before its end; None where there is nothing to do."""
-        running = _running(ctx)
+        running = running_of(ctx)
         if running is None or (running.asked is None and ctx.surface != "chat"):
             return None
         self.accepted(ctx, request)
@@ -204,7 +190,7 @@ class Sessions:
         Raises:
             StorageUnavailable: it could not be stored, not even to be stored later (503).
         """
-        running = _running(ctx)
+        running = running_of(ctx)
         if running is None:
             return
         if ctx.surface == "chat":
@@ -215,7 +201,7 @@ class Sessions:
 
     def ended(self, ctx: RequestContext, exchange: Exchange) -> None:
         """Keep what there is of an exchange that ended before its answer did."""
-        running = _running(ctx)
+        running = running_of(ctx)
         if running is None or running.is_settled or not running.is_accepted or running.asked is None:
             return
         running.is_settled = True
@@ -264,10 +250,11 @@ class Sessions:
         if asked is None:
             raise RuntimeError("the session is not kept")
         entries, others = ((), ()) if answer is None else (answer.entries, answer.others)
-        compose = partial(composed, asked, entries, others, incomplete=incomplete, config=self._config)
+        why = incomplete or (answer.failure if answer is not None else None)
+        compose = partial(composed, asked, entries, others, incomplete=why, config=self._config)
         is_large = len(asked.accepted) > _LARGE_BYTES or (answer is not None and answer.size_bytes > _LARGE_BYTES)
         messages, media = await asyncio.to_thread(compose) if is_large else compose()
-        tokens_in, tokens_out = _tokens(answer, request)
+        tokens_in, tokens_out = tokens_of(answer, request)
         for message in reversed(messages):
             if message.role == "assistant":
                 message.tokens = tokens_out
@@ -282,7 +269,7 @@ class Sessions:
             surface=ctx.surface,
             is_first=running.is_new,
             model=ctx.exchange.model.replace("\0", "")[:200],
-            agent_type=_agent(running.metadata.get("workflow")),
+            agent_type=agent_of(running.metadata.get("workflow")),
             title=title_of(messages),
             metadata=running.metadata,
             messages=messages,
@@ -290,54 +277,3 @@ class Sessions:
             tokens_in=tokens_in,
             tokens_out=tokens_out,
         )
-
-
-def _running(ctx: RequestContext) -> Running | None:
-    found = ctx.state.get(STATE)
-    return found if isinstance(found, Running) else None
-
-
-def _owner(ctx: RequestContext, identity: Identity | None) -> str | None:
-    """Whose the session is; None where nobody is known."""
-    if identity is not None:
-        return identity.owner
-    return None if ctx.principal is None else f"principal:{ctx.principal.id}"[:220]
-
-
-def _organization(identity: Identity | None, fields: Fields) -> str | None:
-    """The key's; only a platform administrator may name another.
-
-    Raises:
-        PermissionDenied: the request names another one (403).
-    """
-    own = None if identity is None else identity.organization_id
-    named = fields.organization_id
-    if named is None or named == own or identity is None:
-        return own
-    if identity.role == "platform_admin":
-        return named
-    if own is None:
-        return None
-    raise PermissionDenied("The key belongs to another organization than the one in 'organization_id'.")
-
-
-def _instruct(request: ChatRequest, lead: list[dict[str, Any]]) -> None:
-    """Give a resumed session its instructions again."""
-    if lead and request.layout.surface == "chat":
-        request.messages = [*lead, *request.messages]
-    elif lead:
-        request.instruct("\n\n".join(text_of(message.get("content")) for message in lead), "default")
-
-
-def _agent(workflow: Any) -> str | None:
-    return workflow.replace("\0", "")[:200] if isinstance(workflow, str) else None
-
-
-def _tokens(answer: Answer | None, request: ChatRequest | None) -> tuple[int, int]:
-    """In and out, as the answer says, else estimated as the gateway does."""
-    if answer is None or request is None:
-        return 0, 0
-    if answer.usage is not None:
-        return answer.usage.prompt_tokens, answer.usage.completion_tokens
-    asked = sum(len(text.value) for text in request.texts())
-    return estimate_tokens(asked), estimate_tokens(answer.size_bytes)

@@ -20,12 +20,14 @@ class Answer:
         entries: in the surface's form; of several choices the first.
         others: the further choices.
         size_bytes: of the entries, as JSON.
+        failure: why the answer is not whole, where it says so itself.
     """
 
-    __slots__ = ("entries", "others", "size_bytes", "usage")
+    __slots__ = ("entries", "failure", "others", "size_bytes", "usage")
 
     def __init__(self, surface: str, body: Json) -> None:
         self.entries, self.others = _entries(surface, body)
+        self.failure = "failed" if surface == "responses" and body.get("status") == "failed" else None
         self.size_bytes = len(msgspec.json.encode(self.entries))
         self.usage: Usage | None = LAYOUTS[surface].usage(body)
 

@@ -17,13 +17,13 @@ class Scope(msgspec.Struct, frozen=True):
 
     Attributes:
         conditions: what its sessions have in common.
-        counted: where it is known how many they are; None: they must be counted.
+        counted: where it is known how many they are.
         own: the actor's own owner; sessions of others are read on record.
         is_wide: it may hold sessions of others.
     """
 
     conditions: tuple[ColumnElement[bool], ...]
-    counted: tuple[str, str] | None
+    counted: tuple[str, str]
     own: str | None
     is_wide: bool = True
 
@@ -41,8 +41,7 @@ def scope_of(actor: Actor, user_id: str | None) -> Scope:
     organization = identity.organization_id
     if identity.role == "org_admin" and organization is not None:
         within = ChatSession.organization_id == organization
-        counted = organization_key(organization) if user_id is None else None
-        return Scope((within, *named), counted, identity.owner)
+        return Scope((within, *named), organization_key(organization, user_id), identity.owner)
     return Scope((ChatSession.owner == identity.owner, *named), (identity.owner, user_id or ""), identity.owner, False)
 
 

@@ -13,15 +13,15 @@ from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chatproxy import NotFound
 from chatproxy_platform.audit.events import AuditEvent
 from chatproxy_platform.errors import Conflict, Unprocessable
 from chatproxy_platform.identity.records import Actor
-from chatproxy_platform.sessions.counts import sessions_counted
-from chatproxy_platform.sessions.deleting import delete_sessions
+from chatproxy_platform.sessions.counts import count_sessions, sessions_counted
+from chatproxy_platform.sessions.deleting import change_of, delete_sessions
 from chatproxy_platform.sessions.exporting import exported, session_lines
 from chatproxy_platform.sessions.scope import Scope, audited, scope_of
 from chatproxy_platform.sessions.views import (
@@ -86,12 +86,7 @@ class History:
             query = query.offset((page - 1) * page_size)
         async with self._database.read() as session:
             rows = [*(await session.execute(query)).scalars()]
-            if scope.counted is not None and archived is None:
-                total = await sessions_counted(session, scope.counted)
-            else:
-                total = (
-                    await session.execute(select(func.count()).select_from(ChatSession).where(*conditions))
-                ).scalar_one()
+            total = await sessions_counted(session, scope.counted, archived=archived)
         shown = rows[:page_size]
         if scope.holds_foreign(shown):
             await self._audit.record(_listed(actor, user_id, len(shown)))
@@ -135,8 +130,9 @@ class History:
             row = await _found(session, scope, session_id, locks=True)
             if title is not msgspec.UNSET:
                 row.title = None if title is None else title[:MAX_TITLE]
-            if archived is not msgspec.UNSET:
+            if archived is not msgspec.UNSET and archived is not row.is_archived:
                 row.is_archived = archived
+                await count_sessions(session, [change_of(row, 1 if archived else -1)], archived=True)
             await session.flush()
             view = session_view(row)
             if scope.holds_foreign([row]):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from chatproxy_platform.errors import StorageUnavailable
+from chatproxy_platform.errors import StorageUnavailable, Unprocessable
 from chatproxy_platform.sessions.turns import KIND, KeptTurn
 from chatproxy_platform.sessions.writing import write_turns
 from chatproxy_platform.storage.database import Database
@@ -21,6 +21,7 @@ from chatproxy_platform.storage.spool import Record, Spool
 
 logger = logging.getLogger("chatproxy.platform")
 REFUSED = "turns_refused"
+_POISONED = (IntegrityError, Unprocessable)
 _BATCH = 100
 _RETRY_S = 1.0
 _MORE_S = 1.0
@@ -137,7 +138,7 @@ class Writer:
             await self._commit([waiting.turn for waiting in batch])
         except StorageUnavailable:
             await self._keep(batch)
-        except IntegrityError:  # another process was faster with one of them; or one can never be stored
+        except _POISONED:  # another process was faster with one of them; or one can never be stored
             if len(batch) == 1:
                 logger.exception("a turn cannot be stored; it is put aside")
                 await self._keep(batch, REFUSED)
@@ -177,14 +178,14 @@ class Writer:
                 await self._spool.put(REFUSED, record)
         try:
             await self._commit(turns)
-        except IntegrityError:
+        except _POISONED:
             for turn in turns:
                 await self._replay_one(turn)
 
     async def _replay_one(self, turn: KeptTurn) -> None:
         try:
             await self._commit([turn])
-        except IntegrityError:
+        except _POISONED:
             logger.exception("a turn of the spool cannot be stored; it is put aside")
             await self._spool.put(REFUSED, msgspec.to_builtins(turn))
 

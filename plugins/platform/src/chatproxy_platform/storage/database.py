@@ -99,6 +99,8 @@ class Database:
     async def write(self, *, durable: bool = False) -> AsyncIterator[AsyncSession]:
         """A session whose work is one transaction, committed at the end; an exception takes it back.
 
+        One within another waits for itself on SQLite: pass the session on instead.
+
         Args:
             durable: what is committed outlives a loss of power too (SQLite: ``synchronous=FULL``).
 

@@ -93,7 +93,12 @@ class Engines:
         settings = _settings(
             connection_string=self._url.render_as_string(hide_password=False),
             engine_config=EngineConfig(
-                hide_parameters=True, max_overflow=0, json_serializer=_to_json, pool_use_lifo=True, **options
+                hide_parameters=True,
+                max_overflow=0,
+                json_serializer=_to_json,
+                json_deserializer=_from_json,
+                pool_use_lifo=True,
+                **options,
             ),
         )
         engine = settings.get_engine()
@@ -136,5 +141,12 @@ def _settings(**options: Any) -> SQLAlchemyAsyncConfig:
 def _to_json(value: Any) -> str:
     try:
         return msgspec.json.encode(value).decode()
-    except (OverflowError, ValueError):  # integers beyond 64 bits
+    except (OverflowError, ValueError):  # integers beyond 64 bits, halves of characters
         return json.dumps(value)
+
+
+def _from_json(text: str | bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # halves of characters
+        return json.loads(text)

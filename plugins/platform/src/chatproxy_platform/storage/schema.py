@@ -26,6 +26,8 @@ from chatproxy_platform.storage.failures import FAILURES, judge
 from chatproxy_platform.storage.tables import Base
 
 T = TypeVar("T")
+WAIT_S = 60.0
+"""For another process that changes the schema."""
 LIMIT_S = 600.0
 _PREFIX = "platform_"
 _LOCK = 0x63_68_61_74_70_72_6F_78  # "chatprox"
@@ -75,12 +77,14 @@ async def _run(database: Database, work: Callable[[AlembicCommandConfig, Connect
 
 async def _apart(database: Database, work: Callable[[AlembicCommandConfig, Connection], T]) -> T:
     engines = Engines(database.url, database.config)
+    now = asyncio.get_running_loop().time
     limit = asyncio.timeout(database.config.deadline_s)
     try:
         async with limit, engines.durable.connect() as connection:
-            limit.reschedule(asyncio.get_running_loop().time() + LIMIT_S)
+            limit.reschedule(now() + WAIT_S)
             async with connection.begin():
                 await _lock(connection, is_sqlite=database.is_sqlite)
+                limit.reschedule(now() + LIMIT_S)
                 return await connection.run_sync(lambda sync: work(_config(engines), sync))
     except TimeoutError as exc:
         raise StorageUnavailable from exc

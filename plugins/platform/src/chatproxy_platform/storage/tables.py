@@ -144,7 +144,8 @@ class SessionCount(Base):
     """How many sessions there are in what may be listed, so that a listing need not count them.
 
     Of an owner's user; of an owner (``user_id`` empty); of a user (``owner`` empty); of all (both empty); of an
-    organization (``owner`` is ``organization:<id>``).
+    organization (``owner`` is ``organization:<id>``), and of its users. Those in the archive are counted once more,
+    with ``archived:`` before the owner.
     """
 
     __tablename__ = "platform_session_counts"

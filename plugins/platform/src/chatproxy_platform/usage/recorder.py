@@ -29,6 +29,7 @@ from chatproxy_platform.usage.writing import row_from, write_rows
 KIND = "usage"
 _BATCH = 100  # rows in one transaction; making their SQL holds the loop up for a few milliseconds
 _CLOSE_S = 10.0
+_LONGEST_PAUSE_S = 15.0
 _LOOK_EVERY = 10  # replays, after which the spool is looked into even if nothing of this process waits there
 
 logger = logging.getLogger("chatproxy.platform")
@@ -48,8 +49,9 @@ class UsageRecorder:
         self._database = database
         self._spool = spool
         self._config = config
-        self._waiting: deque[Ended] = deque()
+        self._waiting: deque[Ended | Row] = deque()
         self._arrived, self._many, self._full = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._recovered = asyncio.Event()
         self._writing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._failing = False
@@ -87,7 +89,7 @@ class UsageRecorder:
         self._tasks = [self._own(self._write()), self._own(self._overflow()), self._own(self._replay())]
 
     async def flush(self) -> None:
-        """Write what waits in memory now, to the database or else to the spool; what comes meanwhile waits for the next."""
+        """Write what waits in memory now, to the database or else to the spool; not what comes meanwhile."""
         async with self._writing:
             left = len(self._waiting)
             while left > 0 and self._waiting and await self._write_some():
@@ -138,15 +140,22 @@ class UsageRecorder:
                 await asyncio.sleep(self._config.flush_interval_s)
 
     async def _replay(self) -> None:
-        turn = 0
+        """Write what waits in the spool; ever more rarely while that fails, for each try begins a new file."""
+        turn, shortest_s = 0, 2 * self._config.flush_interval_s
+        pause_s = shortest_s
         while True:
             if turn % _LOOK_EVERY == 0 or self._spool.waiting.get(KIND):
                 try:
                     await self._spool.drain(KIND, self._take_back)
+                    pause_s = shortest_s
                 except StorageUnavailable as exc:
                     self._fail(exc)
+                    pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, shortest_s))
             turn += 1
-            await asyncio.sleep(2 * self._config.flush_interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._recovered.wait()
+            self._recovered.clear()
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
@@ -154,7 +163,7 @@ class UsageRecorder:
         """Write the oldest rows; whether they are out of memory now."""
         batch = self._take()
         try:
-            await self._store(self._rows(batch))
+            await self._store(batch)
         except StorageUnavailable as exc:
             self._fail(exc)
             return await self._keep(batch)
@@ -167,10 +176,10 @@ class UsageRecorder:
     async def _spool_some(self) -> bool:
         return await self._keep(self._take())
 
-    async def _keep(self, batch: Sequence[Ended]) -> bool:
+    async def _keep(self, batch: Sequence[Row]) -> bool:
         """Put rows into the spool, or back where they were; whether they are out of memory now."""
         try:
-            await self._spool.put_all(KIND, [msgspec.to_builtins(row) for row in self._rows(batch)])
+            await self._spool.put_all(KIND, [msgspec.to_builtins(row) for row in batch])
         except StorageUnavailable as exc:
             self._put_back(batch)
             self._fail(exc)
@@ -190,15 +199,6 @@ class UsageRecorder:
             self._lose(len(records) - len(rows))
         self._recover()
 
-    def _rows(self, batch: Sequence[Ended]) -> list[Row]:
-        rows = []
-        for end in batch:
-            try:
-                rows.append(row_of(end))
-            except (AttributeError, OverflowError, TypeError, ValueError):  # a handler wrote nonsense into its exchange
-                self._lose(1)
-        return rows
-
     async def _store(self, rows: Sequence[Row]) -> None:
         try:
             async with self._database.write() as session:
@@ -212,11 +212,18 @@ class UsageRecorder:
         else:
             self.written += new
 
-    def _take(self) -> list[Ended]:
-        return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+    def _take(self) -> list[Row]:
+        rows = []
+        for end in [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]:
+            try:
+                rows.append(end if isinstance(end, Row) else row_of(end))
+            except (AttributeError, OverflowError, TypeError, ValueError):  # a handler wrote nonsense into its exchange
+                self._lose(1)
+        return rows
 
-    def _put_back(self, batch: Sequence[Ended]) -> None:
+    def _put_back(self, batch: Sequence[Row]) -> None:
         self._waiting.extendleft(reversed(batch))
+        self._arrived.set()
 
     # -- what went wrong -----------------------------------------------------------------------------------------------
 
@@ -233,6 +240,7 @@ class UsageRecorder:
     def _recover(self) -> None:
         if self._failing:
             logger.info("usage: rows are stored again; %d wait in the spool", self._spool.waiting.get(KIND, 0))
+            self._recovered.set()
         self._failing = False
 
 
