@@ -1,7 +1,7 @@
 """A process that asks for many reservations at once, for tests with several of them.
 
-Arguments: URL, prefix, limits of requests and of tokens a day, how many to ask for with ten tokens each. It says
-``ready``, waits for a line, asks for all at once, says how many were granted, and waits for ``end`` or to be killed.
+Arguments: URL. It says ``ready``; for each line ``<prefix> <requests a day> <tokens a day> <count>`` it asks for that many
+reservations of ten tokens at once, and says how many were granted; at ``end`` it settles them all and ends.
 """
 
 from __future__ import annotations
@@ -12,28 +12,38 @@ import sys
 from chatproxy_platform.config import Limits
 from chatproxy_platform.identity.records import Identity, Subject
 from chatproxy_platform.limits.counters import Claim
-from chatproxy_platform.limits.plans import Plans
+from chatproxy_platform.limits.plans import Plan, Plans
 from chatproxy_platform.limits.redis import RedisCounters
 
 
-async def main(url: str, prefix: str, requests: int, tokens: int, count: int) -> None:
-    limits = Limits(requests_per_day=requests, tokens_per_day=tokens)
-    subject = Subject(name="key:shared", limits=limits)
+def shared_plan(requests: int, tokens: int) -> Plan:
+    subject = Subject(name="key:shared", limits=Limits(requests_per_day=requests, tokens_per_day=tokens))
     plan = Plans({}).find(Identity(id="key_a", owner="key:a", subjects=(subject,)), "m")
     assert plan is not None
-    counters = RedisCounters(url, prefix=prefix, deadline_s=30)
-    await counters.open()
-    sys.stdout.write("ready\n")
+    return plan
+
+
+def say(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.readline)
-    claims = [Claim(plan, 10) for _ in range(count)]
-    verdicts = await asyncio.gather(*(counters.acquire(claim) for claim in claims))
-    sys.stdout.write(f"{sum(not verdict.reason for verdict in verdicts)}\n")
-    sys.stdout.flush()
-    if await asyncio.to_thread(sys.stdin.readline) == "end\n":
+
+
+async def main(url: str) -> None:
+    say("ready")
+    rounds: list[tuple[RedisCounters, list[Claim]]] = []
+    while (line := (await asyncio.to_thread(sys.stdin.readline)).strip()) != "end":
+        prefix, requests, tokens, count = line.split()
+        counters = RedisCounters(url, prefix=prefix, deadline_s=30)
+        await counters.open()
+        plan = shared_plan(int(requests), int(tokens))
+        claims = [Claim(plan, 10) for _ in range(int(count))]
+        verdicts = await asyncio.gather(*(counters.acquire(claim) for claim in claims))
+        rounds.append((counters, claims))
+        say(sum(not verdict.reason for verdict in verdicts))
+    for counters, claims in rounds:
         for claim in claims:
             counters.settle(claim, 10, 0)
         await counters.aclose()
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])))
+asyncio.run(main(sys.argv[1]))

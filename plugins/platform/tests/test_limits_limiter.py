@@ -45,7 +45,7 @@ async def test_answer_carries_openais_headers() -> None:
         "x-ratelimit-remaining-requests": "59",
         "x-ratelimit-reset-requests": "2m0s",
         "x-ratelimit-limit-tokens": "5000",
-        "x-ratelimit-remaining-tokens": "3999",
+        "x-ratelimit-remaining-tokens": "4002",
         "x-ratelimit-reset-tokens": "2m0s",
     }
 

@@ -81,15 +81,18 @@ async def test_answer_that_breaks_off_leaves_an_incomplete_turn(
 async def test_response_that_failed_is_an_incomplete_turn(database: Database, tmp_path: Path, stream: bool) -> None:
     failed = {"id": "resp_1", "object": "response", "status": "failed", "model": "m", "output": [],
               "error": {"code": "server_error", "message": "No."}}  # fmt: skip
-    event = msgspec.json.encode({"type": "response.failed", "sequence_number": 0, "response": failed})
-    framed = raw_reply(b"event: response.failed\ndata: " + event + b"\n\n", content_type="text/event-stream")
+    begun = {"type": "response.created", "sequence_number": 0, "response": {**failed, "status": "in_progress"}}
+    events = [begun, {"type": "response.failed", "sequence_number": 1, "response": failed}]
+    frames = [f"event: {event['type']}\ndata: {msgspec.json.encode(event).decode()}\n\n".encode() for event in events]
+    framed = raw_reply(*frames, content_type="text/event-stream")
     upstream = ScriptedUpstream(framed if stream else raw_reply(msgspec.json.encode(failed)))
     upstreams = {"default": {"base_url": "http://upstream/v1", "surfaces": ["responses"]}}
     async with running(database, tmp_path, upstream=upstream, upstreams=upstreams) as gateway:
         await gateway.ask(surface="responses", stream=stream)
         messages = await stored(gateway)
-    assert {message.attributes["incomplete"] for message in messages} <= {"failed"}
-    assert [message.role for message in messages] in ([], ["user"])
+    assert [(message.role, message.attributes) for message in messages] == [
+        ("user", {"incomplete": "failed", "surface": "responses"})
+    ]
 
 
 async def test_session_goes_on_after_half_an_answer(database: Database, tmp_path: Path) -> None:

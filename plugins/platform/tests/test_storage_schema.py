@@ -65,15 +65,16 @@ async def test_migrations_make_the_same_indexes_constraints_and_triggers(databas
 
 
 @pytest.fixture
-def asyncpg_url() -> Iterator[str]:
-    """A database of its own, for asyncpg's URL has no room for a schema."""
-    name = f"test_{secrets.token_hex(8)}"
+def asyncpg_url(postgres_url: str) -> Iterator[str]:
+    """A role that works in a schema of its own, for asyncpg's URL has no room for a schema."""
+    role = f"test_{secrets.token_hex(8)}"
+    schema_name = postgres_url.rpartition("%3D")[2]
     with psycopg.connect(POSTGRES, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        try:
-            yield make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=name).render_as_string(False)
-        finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.execute(f"CREATE ROLE {role} LOGIN SUPERUSER")
+        admin.execute(f"ALTER ROLE {role} SET search_path = {schema_name}")
+        yield make_url(POSTGRES).set(drivername="postgresql+asyncpg", username=role).render_as_string(False)
+        admin.execute(f"DROP OWNED BY {role} CASCADE")
+        admin.execute(f"DROP ROLE {role}")
 
 
 async def test_asyncpg_upgrades_and_stores(asyncpg_url: str) -> None:

@@ -8,21 +8,27 @@ from __future__ import annotations
 import time
 
 from chatproxy_platform.errors import LimitExceeded
-from chatproxy_platform.limits.counters import Meter, Verdict
+from chatproxy_platform.limits.counters import Verdict
 from chatproxy_platform.limits.periods import ends_in_s
 from chatproxy_platform.limits.plans import MINUTE_MS, NANO, Rule
 
 _SECOND_MS = 1000
+_MINUTE_S = 60
 _PERIODS = {"day": " a day", "month": " a month", "total": ""}
 
 
 def rate_headers(verdict: Verdict) -> dict[str, str]:
     """Limit, what remains of it, and until when it is whole again; of the tightest limits."""
+    requests, tokens = verdict.requests, verdict.tokens
     headers: dict[str, str] = {}
-    if verdict.requests.limit:
-        _put(headers, "requests", verdict.requests)
-    if verdict.tokens.limit:
-        _put(headers, "tokens", verdict.tokens)
+    if requests.limit:
+        headers["x-ratelimit-limit-requests"] = str(requests.limit)
+        headers["x-ratelimit-remaining-requests"] = str(requests.remaining)
+        headers["x-ratelimit-reset-requests"] = duration(requests.reset_ms)
+    if tokens.limit:
+        headers["x-ratelimit-limit-tokens"] = str(tokens.limit)
+        headers["x-ratelimit-remaining-tokens"] = str(tokens.remaining)
+        headers["x-ratelimit-reset-tokens"] = duration(tokens.reset_ms)
     return headers
 
 
@@ -61,20 +67,16 @@ def _over_budget(verdict: Verdict, rule: Rule, headers: dict[str, str]) -> Limit
     return LimitExceeded(message, code="insufficient_quota", headers=headers)
 
 
-def _put(headers: dict[str, str], what: str, meter: Meter) -> None:
-    headers[f"x-ratelimit-limit-{what}"] = str(meter.limit)
-    headers[f"x-ratelimit-remaining-{what}"] = str(meter.remaining)
-    headers[f"x-ratelimit-reset-{what}"] = duration(meter.reset_ms)
-
-
 def duration(ms: int) -> str:
     """Milliseconds as OpenAI writes them."""
     if ms < _SECOND_MS:
         return f"{ms}ms"
     seconds, rest = divmod(ms, _SECOND_MS)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    tail = f"{seconds}.{rest:03d}".rstrip("0") + "s" if rest else f"{seconds}s"
-    if hours:
-        return f"{hours}h{minutes}m{tail}"
-    return f"{minutes}m{tail}" if minutes else tail
+    fraction = f".{rest:03d}".rstrip("0") if rest else ""
+    if seconds < _MINUTE_S:
+        return f"{seconds}{fraction}s"
+    minutes, seconds = divmod(seconds, _MINUTE_S)
+    if minutes < _MINUTE_S:
+        return f"{minutes}m{seconds}{fraction}s"
+    hours, minutes = divmod(minutes, _MINUTE_S)
+    return f"{hours}h{minutes}m{seconds}{fraction}s"

@@ -5,7 +5,6 @@ CountersUnavailable: the counters did not answer in time; the policy `on_counter
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
@@ -15,7 +14,6 @@ from chatproxy_platform.limits.plans import Plan, Rule
 
 Reason = Literal["", "requests", "tokens", "concurrency", "budget", "spend_unknown"]
 OnSpend = Callable[[Rule, int, int], None]
-_PROCESS = secrets.token_hex(6)
 
 
 class CountersUnavailable(Exception):
@@ -59,21 +57,19 @@ class Claim:
         input_tokens: estimated, of ``tokens``.
         starts: of the windows it was taken from, in the order of the rules' spans.
         is_open: granted and not settled yet.
-        origin: what the counters remember of where it was made.
+        number: of shared counters, with ``origin``: where it is kept.
     """
 
-    __slots__ = ("id", "input_tokens", "is_open", "nanousd", "origin", "plan", "starts", "tokens")
-    _last = 0
+    __slots__ = ("input_tokens", "is_open", "nanousd", "number", "origin", "plan", "starts", "tokens")
 
     def __init__(self, plan: Plan, tokens: int = 0, nanousd: int = 0, *, input_tokens: int = 0) -> None:
-        Claim._last += 1
-        self.id = f"{_PROCESS}{Claim._last:x}"
         self.plan = plan
         self.tokens = tokens
         self.nanousd = nanousd
         self.input_tokens = input_tokens
         self.starts: list[int] = []
         self.is_open = False
+        self.number = 0
         self.origin = ""
 
 

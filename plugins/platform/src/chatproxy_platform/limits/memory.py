@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from chatproxy_platform.limits.counters import NO_METER, Claim, Meter, OnSpend, Verdict
@@ -13,6 +14,8 @@ from chatproxy_platform.limits.windows import NEVER, Window
 
 _HELD_WAIT_MS = 1000
 _FEW_SUBJECTS = 4096
+_Found = tuple[float, Span | None, Window | None]
+_NOWHERE: _Found = (inf, None, None)
 _LENGTHS = (MINUTE_MS, DAY_MS, MINUTE_MS, DAY_MS)
 
 
@@ -73,31 +76,29 @@ class MemoryCounters:
 
     async def acquire(self, claim: Claim) -> Verdict:
         """As `Counters.acquire`; never unavailable."""
-        now = self._clock()
-        rules, tokens = claim.plan.rules, claim.tokens
-        accounts = [self._account(rule.name, now) for rule in rules]
-        requests_meter = tokens_meter = None
-        for index, rule in enumerate(rules):
-            account = accounts[index]
+        now, tokens = self._clock(), claim.tokens
+        taken: list[tuple[Window, int]] = []
+        requests_at = tokens_at = _NOWHERE
+        for index, rule in enumerate(claim.plan.rules):
+            account = self.accounts.get(rule.name) or self._account(rule.name, now)
             if account.running >= rule.concurrent > 0:
                 return Verdict("concurrency", index, rule.concurrent, account.running, _HELD_WAIT_MS)
             for span in rule.spans:
-                slot, limit, length, is_tokens = span.slot, span.limit, span.length, span.is_tokens
-                window = account.windows[slot]
-                used = window.used(now, length)
-                cost = tokens if is_tokens else 1
-                left = limit - used - cost
+                length, window = span.length, account.windows[span.slot]
+                cost = tokens if span.is_tokens else 1
+                left = span.limit - window.used(now, length) - cost
                 if left < 0:
                     return _refused(index, span, window, now, cost)
-                if is_tokens:
-                    if tokens_meter is None or left < tokens_meter[1]:
-                        tokens_meter = (limit, left, window, length)
-                elif requests_meter is None or left < requests_meter[1]:
-                    requests_meter = (limit, left, window, length)
+                taken.append((window, cost))
+                if span.is_tokens:
+                    if left < tokens_at[0]:
+                        tokens_at = (left, span, window)
+                elif left < requests_at[0]:
+                    requests_at = (left, span, window)
             if rule.budget >= 0 and (refused := self._over_budget(claim, index, account)) is not None:
                 return refused
-        self._take(claim, accounts)
-        return Verdict("", 0, 0, 0, 0, _meter(requests_meter, now), _meter(tokens_meter, now))
+        self._take(claim, taken)
+        return Verdict("", 0, 0, 0, 0, _meter(requests_at, now), _meter(tokens_at, now))
 
     def settle(self, claim: Claim, tokens: int, nanousd: int) -> None:
         """As `Counters.settle`."""
@@ -134,18 +135,16 @@ class MemoryCounters:
         wait = NEVER if known[1] + cost > rule.budget else _HELD_WAIT_MS
         return Verdict("budget", index, rule.budget, known[1] + account.held, wait)
 
-    def _take(self, claim: Claim, accounts: list[Account]) -> None:
-        starts = claim.starts
-        for rule, account in zip(claim.plan.rules, accounts, strict=True):
-            if rule.concurrent:
-                account.running += 1
-            if rule.budget >= 0:
-                account.held += claim.nanousd
-            for span in rule.spans:
-                window = account.windows[span.slot]
-                window.current += claim.tokens if span.is_tokens else 1
-                starts.append(window.start)
+    def _take(self, claim: Claim, taken: list[tuple[Window, int]]) -> None:
+        for window, cost in taken:
+            window.current += cost
+        claim.starts = [window.start for window, _ in taken]
         claim.is_open = True
+        for rule in claim.plan.rules:
+            if rule.concurrent:
+                self.accounts[rule.name].running += 1
+            if rule.budget >= 0:
+                self.accounts[rule.name].held += claim.nanousd
 
     def _close(self, claim: Claim, tokens: int, nanousd: int, *, requests: int) -> None:
         if not claim.is_open:
@@ -185,8 +184,8 @@ def _refused(index: int, span: Span, window: Window, now: int, cost: int) -> Ver
     return Verdict("requests", index, span.limit, used, wait, requests=meter)
 
 
-def _meter(found: tuple[int, int, Window, int] | None, now: int) -> Meter:
-    if found is None:
+def _meter(found: _Found, now: int) -> Meter:
+    left, span, window = found
+    if span is None or window is None:
         return NO_METER
-    limit, left, window, length = found
-    return Meter(limit, left, window.empty_in(now, length))
+    return Meter(span.limit, int(left), window.empty_in(now, span.length))

@@ -91,6 +91,7 @@ class RedisCounters:
         self._rests_until_s = 0.0
         self._is_down = False
         self._in_flight = 0
+        self._last = 0
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -207,11 +208,12 @@ class RedisCounters:
         ended = list(_taken(self._ended))
         learned, self._learned = self._learned, []
         is_keeping, self._is_keeping = self._is_keeping, False
-        settled = [(one.claim.id, one.tokens, one.nanousd, one.is_abort) for one in ended]
+        settled = [(one.claim.number, one.tokens, one.nanousd, one.is_abort) for one in ended]
         claimed = []
         for claim, _, _ in asked:
-            claim.origin = self._node
-            claimed.append((claim.id, claim.tokens, claim.nanousd, claim.plan.packed))
+            self._last += 1
+            claim.origin, claim.number = self._node, self._last
+            claimed.append((claim.number, claim.tokens, claim.nanousd, claim.plan.packed))
         rest = (self._clock_ms(), int(self._lease_s * _MS), self._day(), is_keeping, learned, settled, claimed)
         begun_s = asked[0].since_s if asked else asyncio.get_running_loop().time()
         self._in_flight = len(asked)

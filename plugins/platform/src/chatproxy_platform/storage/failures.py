@@ -37,7 +37,7 @@ def judge(exc: Exception) -> Verdict:
     """What a failure of a statement, a connection or the pool means."""
     if isinstance(exc, IntegrityError):
         return Verdict(exc)
-    if isinstance(exc, (DataError, UnicodeEncodeError)):
+    if isinstance(exc, (DataError, UnicodeEncodeError)) or _sqlstate(exc).startswith("22"):  # asyncpg has no DataError
         return Verdict(Unprocessable("A value cannot be stored: it holds what a database has no room for."))
     if isinstance(exc, ProgrammingError) or _sqlstate(exc).startswith(_ANSWERS) or _is_fault_in_sqlite(exc):
         return Verdict(StorageUnavailable(), is_defect=not _sqlstate(exc).startswith("40"))

@@ -191,15 +191,20 @@ class AuditEntry(Base):
     __tablename__ = "platform_audit"
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(String(64), unique=True)
-    timestamp: Mapped[int] = mapped_column(index=True)
+    timestamp: Mapped[int]
     user_id: Mapped[str | None] = mapped_column(String(200))
     org_id: Mapped[str | None] = mapped_column(String(64))
-    action: Mapped[str] = mapped_column(String(100), index=True)
+    action: Mapped[str] = mapped_column(String(100))
     resource: Mapped[str] = mapped_column(String(100))
     resource_id: Mapped[str | None] = mapped_column(String(400))
     details: Mapped[str] = mapped_column("metadata", Text)
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = tuple(
+        Index(f"ix_platform_audit_{name}", name, "seq")
+        for name in ("action", "user_id", "org_id", "resource", "resource_id")
+    )
 
 
 class AuditHead(Base):

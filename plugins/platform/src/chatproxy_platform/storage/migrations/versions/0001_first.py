@@ -31,8 +31,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_platform_audit_id")),
     )
     with op.batch_alter_table("platform_audit", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_platform_audit_action"), ["action"], unique=False)
-        batch_op.create_index(batch_op.f("ix_platform_audit_timestamp"), ["timestamp"], unique=False)
+        batch_op.create_index("ix_platform_audit_action", ["action", "seq"], unique=False)
+        batch_op.create_index("ix_platform_audit_org_id", ["org_id", "seq"], unique=False)
+        batch_op.create_index("ix_platform_audit_resource", ["resource", "seq"], unique=False)
+        batch_op.create_index("ix_platform_audit_resource_id", ["resource_id", "seq"], unique=False)
+        batch_op.create_index("ix_platform_audit_user_id", ["user_id", "seq"], unique=False)
 
     op.create_table(
         "platform_audit_head",
@@ -333,8 +336,11 @@ def downgrade() -> None:
     op.drop_table("platform_media")
     op.drop_table("platform_audit_head")
     with op.batch_alter_table("platform_audit", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_platform_audit_timestamp"))
-        batch_op.drop_index(batch_op.f("ix_platform_audit_action"))
+        batch_op.drop_index("ix_platform_audit_user_id")
+        batch_op.drop_index("ix_platform_audit_resource_id")
+        batch_op.drop_index("ix_platform_audit_resource")
+        batch_op.drop_index("ix_platform_audit_org_id")
+        batch_op.drop_index("ix_platform_audit_action")
 
     op.drop_table("platform_audit")
     for statement in append_only_removal(op.get_context().dialect.name):
