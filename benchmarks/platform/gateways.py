@@ -26,6 +26,7 @@ upstream_api_key = "sk-bench"
 """
 _PLATFORM = """\
 enabled = ["platform"]
+load = [{load}]
 
 [plugins.platform]
 database_url = "{database_url}"
@@ -35,7 +36,6 @@ enabled = {sessions}
 """
 _LATER = """
 [plugins.platform.usage]
-flush_interval_s = 3600
 max_waiting = 10_000_000
 """
 _LIMITS = """
@@ -55,10 +55,12 @@ def config(name: Name, upstream_port: int, database_url: str = "", redis_url: st
         return head + 'disabled = ["*"]\nload = ["benchmarks.platform.empty"]\n'
     redis = f'redis_url = "{redis_url}"\n' if name == "redis" else ""
     sessions = "true" if name == "sessions" else "false"
-    text = head + _PLATFORM.format(database_url=database_url, redis=redis, sessions=sessions)
+    is_unwritten = name in {"keys", "memory", "redis"}
+    load = '"benchmarks.platform.unwritten"' if is_unwritten else ""
+    text = head + _PLATFORM.format(load=load, database_url=database_url, redis=redis, sessions=sessions)
     if name in {"memory", "written", "redis"}:
         text += "".join(_LIMITS.format(subject=subject) for subject in ("key", "organization"))
-    return text + (_LATER if name in {"keys", "memory", "redis"} else "")
+    return text + (_LATER if is_unwritten else "")
 
 
 def gateway(folder: Path, port: int, text: str) -> Target:

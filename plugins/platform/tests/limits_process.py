@@ -1,7 +1,7 @@
 """A process that asks for many reservations at once, for tests with several of them.
 
-Arguments: URL. It says ``ready``; for each line ``<prefix> <requests a day> <tokens a day> <count>`` it asks for that many
-reservations of ten tokens at once, and says how many were granted; at ``end`` it settles them all and ends.
+Arguments: URL. It says ``ready``; for each line ``<prefix> <requests a day> <tokens a day> <count>`` it asks for
+that many reservations of ten tokens at once, and says how many were granted; at ``end`` it settles them all and ends.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ async def test_nobody_becomes_an_administrator_by_an_email_that_others_chose(dat
     async with world(database) as w:
         admin = (await people(w))["acme-admin"]
         squatter = await w.people.create_user(admin, UserSpec(email="boss@acme.example"))
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match=squatter.id):
             await w.people.add_admin(OPERATOR, workos_id="boss", email="boss@acme.example")
         assert (await w.people.get_user(OPERATOR, squatter.id)).role == "user"
 

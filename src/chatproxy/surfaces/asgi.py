@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from traceback import clear_frames
 
 from chatproxy.engine import Answer, Live, Turn, shutdown_error
 from chatproxy.errors import ApiError
@@ -24,6 +23,7 @@ from chatproxy.surfaces.base import (
     stream_start,
 )
 from chatproxy.surfaces.edge import Receive, Scope, Send
+from chatproxy.surfaces.forgetting import forget_locals
 from chatproxy.surfaces.watch import Watch
 from chatproxy.types.context import Headers, RequestContext
 from chatproxy.types.layout import Layout
@@ -31,7 +31,6 @@ from chatproxy.types.layout import Layout
 logger = logging.getLogger("chatproxy.surfaces")
 
 _LAST_WORDS_S = 1.0
-_MOST_CHAINED = 10
 
 
 async def run(
@@ -165,17 +164,3 @@ class _Run:
             if error is not None:
                 forget_locals(error)
         self.error = self.interruption = None
-
-
-def forget_locals(error: BaseException) -> None:
-    """Let go of what the frames of a traceback hold; its lines stay.
-
-    An error that is kept by what its frames refer to is garbage that only a full collection finds, and those are
-    rare: bodies of many megabytes would pile up.
-    """
-    chained: BaseException | None = error
-    for _ in range(_MOST_CHAINED):
-        if chained is None:
-            return
-        clear_frames(chained.__traceback__)
-        chained = chained.__cause__ or chained.__context__

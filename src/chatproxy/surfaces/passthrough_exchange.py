@@ -14,7 +14,6 @@ from urllib.parse import quote
 from chatproxy.engine import Live, shutdown_error
 from chatproxy.engine.relay import Switchboard
 from chatproxy.errors import ApiError
-from chatproxy.surfaces.asgi import forget_locals
 from chatproxy.surfaces.base import (
     ClientGoneError,
     Gateway,
@@ -25,6 +24,7 @@ from chatproxy.surfaces.base import (
     send_error,
 )
 from chatproxy.surfaces.edge import DISCONNECT_EXTENSION, Receive, Scope, Send
+from chatproxy.surfaces.forgetting import forget_locals
 from chatproxy.surfaces.multipart import boundary_of
 from chatproxy.surfaces.passthrough_body import ClientBody, FormBody
 from chatproxy.surfaces.passthrough_operations import Operation

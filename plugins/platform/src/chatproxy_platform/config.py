@@ -96,7 +96,7 @@ class JwtConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
         role_claim: holds a role or a list of roles of the issuer; ``roles`` says what each means here.
         models: every token's, globs; None: all.
         limits: of each subject of such tokens.
-        refresh_s: the issuer's keys are asked for again after this time; one that it has removed is refused from then on.
+        refresh_s: after which the issuer's keys are asked for again; one that it has removed is refused from then on.
         max_stale_s: keys are used so long at most while the issuer does not answer.
     """
 

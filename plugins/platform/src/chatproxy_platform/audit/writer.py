@@ -213,4 +213,4 @@ def _resolve(waiting: _Waiting, error: StorageUnavailable | None = None) -> None
     if error is None:
         waiting.stored.set_result(None)
     else:
-        waiting.stored.set_exception(error)
+        waiting.stored.set_exception(StorageUnavailable(error.message))  # to each its own, for it is raised there

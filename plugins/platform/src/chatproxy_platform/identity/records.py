@@ -50,7 +50,8 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Who does an administrative act: an identity, or the operator at the command line.
 
     Attributes:
-        name: for the audit log and ``created_by``: the user's id, else the principal's; ``operator`` at the command line.
+        name: for the audit log and ``created_by``: the user's id, else the principal's; ``operator`` for the command
+            line.
         identity: None for the operator, who may do everything.
     """
 

@@ -22,6 +22,7 @@ from chatproxy_platform.usage.prices import Prices
 logger = logging.getLogger("chatproxy.platform")
 
 _KEY = "platform.limits"
+_MOST_TOKENS = 10**9  # what an upstream says may be anything
 _MOST_NANOUSD = 2**52  # what Lua's numbers hold exactly
 
 
@@ -163,6 +164,6 @@ def _tokens(plan: Plan, expected: Estimate) -> int:
 def _used(claim: Claim, exchange: Exchange) -> int:
     usage = exchange.usage
     if usage is not None:
-        return max(0, usage.total_tokens, usage.prompt_tokens + usage.completion_tokens)
+        return min(max(0, usage.total_tokens, usage.prompt_tokens + usage.completion_tokens), _MOST_TOKENS)
     # A client that left before anything came: the upstream has read the prompt all the same.
     return claim.input_tokens if exchange.outcome == "client_disconnected" and exchange.attempts else 0

@@ -20,7 +20,7 @@ import msgspec
 from chatproxy_platform.limits.counters import Claim, CountersUnavailable, OnSpend, Verdict
 from chatproxy_platform.limits.periods import today
 from chatproxy_platform.limits.plans import Rule
-from chatproxy_platform.limits.wire import FAILURES, RedisLink
+from chatproxy_platform.limits.wire import RedisLink
 
 logger = logging.getLogger("chatproxy.platform")
 
@@ -79,55 +79,62 @@ class RedisCounters:
         self._day = day
         self._prefix = prefix
         self._node = ""
+        self._link = RedisLink(url, files(__package__).joinpath("reserve.lua").read_text())
         self._arguments: tuple[bytes, ...] = ()
         self._be_new()
-        self._link = RedisLink(url, files(__package__).joinpath("reserve.lua").read_text())
         self._asked: deque[_Asked] = deque()
         self._ended: deque[_Ended] = deque()
         self._learned: list[tuple[str, str, str, int]] = []
-        self._work = asyncio.Event()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_keeping = False
         self._rests_until_s = 0.0
         self._is_down = False
-        self._in_flight = 0
+        self._flight: tuple[list[_Asked], list[_Ended]] | None = None
+        self._landed: asyncio.Future[None] | None = None
         self._last = 0
-        self._task: asyncio.Task[None] | None = None
+        self._is_running = False
 
     async def open(self) -> None:
-        """Start sending; Redis is not asked yet, save for reservations of dead processes."""
-        self._task = asyncio.create_task(self._run(), name="platform-limits")
+        """Begin to hold a lease; Redis need not be reachable."""
+        self._is_running = True
         self.keep()
 
     async def aclose(self) -> None:
         """Settle what waits, within the deadline, and let the lease end."""
-        task, self._task = self._task, None
-        if task is None:
+        if not self._is_running:
             return
+        self._is_running = False
+        self._refuse(self._asked)
         for timer in self._timers.values():
             timer.cancel()
-        task.cancel()
-        await asyncio.wait([task])
-        self._lease_s = 0.0
+        self._lease_s = self._cooling_s = self._rests_until_s = 0.0
         self._is_keeping = True
-        while self._is_keeping or (self._ended and not self._is_down):
-            await self._send()
-        self._link.drop()
+        try:
+            while self._flight is not None or self._is_keeping or self._ended:
+                self._landed = asyncio.get_running_loop().create_future()
+                self._push()
+                await self._landed
+                if self._is_down and not self._is_keeping:
+                    break
+        finally:
+            self._ended.clear()
+            self._link.close()
 
     def report(self) -> Mapping[str, Any]:
         """Whether Redis answers, and how much waits for it."""
-        state = "open" if self._is_down else "closed"
-        return {"counters": "redis", "state": state, "waiting": len(self._ended), "in_flight": self._in_flight}
+        state, in_flight = "open" if self._is_down else "closed", len(self._flight[0]) if self._flight else 0
+        return {"counters": "redis", "state": state, "waiting": len(self._ended), "in_flight": in_flight}
 
     async def acquire(self, claim: Claim) -> Verdict:
         """As `Counters.acquire`."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now < self._rests_until_s or len(self._asked) >= _MAX_WAITING or self._task is None or self._task.done():
+        if now < self._rests_until_s or len(self._asked) >= _MAX_WAITING or not self._is_running:
             raise CountersUnavailable
         answer: asyncio.Future[Verdict] = loop.create_future()
+        _ = claim.plan.packed  # made here, so that a name that cannot be packed fails this claim alone
         self._asked.append(_Asked(claim, answer, now))
-        self._work.set()
+        self._push()
         try:
             return await answer
         except asyncio.CancelledError:
@@ -159,7 +166,7 @@ class RedisCounters:
         self._ended.append(ended)
         if len(self._ended) > _MAX_WAITING:
             self._be_new()
-        elif not self._work.is_set():
+        else:
             self._wake_in("settle", _SETTLE_WITHIN_S)
 
     def _be_new(self) -> None:
@@ -172,40 +179,32 @@ class RedisCounters:
         self._arguments = (b"2", *(key.encode() for key in (*keys, f"{self._prefix}subject:")))
 
     def _wake_in(self, name: str, delay_s: float) -> None:
-        if name not in self._timers and self._task is not None:
+        if name not in self._timers and self._is_running:
             self._timers[name] = asyncio.get_running_loop().call_later(delay_s, self._wake, name)
 
     def _wake(self, name: str) -> None:
-        self._timers.pop(name, None)
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
         if name == "keep":
-            self.keep()
-        self._work.set()
+            self._is_keeping = True
+            self._wake_in("keep", self._lease_s / 3)
+        self._push()
 
     def keep(self) -> None:
         """Renew the lease, and look for dead processes."""
-        self._is_keeping = True
-        self._work.set()
-        self._wake_in("keep", self._lease_s / 3)
+        self._wake("keep")
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                await self._work.wait()
-                self._work.clear()
-                while self._asked or self._ended or self._is_keeping:
-                    if (rest_s := self._rests_until_s - loop.time()) > 0:
-                        self._wake_in("rest", rest_s)
-                        self._refuse(self._asked)
-                        break
-                    await self._send()
-        finally:
-            self._refuse(self._asked)
-
-    async def _send(self) -> None:
-        """One round trip, with everything that waits."""
+    def _push(self) -> None:
+        """Send what waits, unless an answer is still to come."""
+        if self._flight is not None or not (self._asked or self._ended or self._is_keeping):
+            return
+        now = asyncio.get_running_loop().time()
+        if now < self._rests_until_s:
+            self._wake_in("rest", self._rests_until_s - now)
+            return
         asked = [one for one in _taken(self._asked) if not one.answer.done()]
-        ended = list(_taken(self._ended))
+        ended = _taken(self._ended)
         learned, self._learned = self._learned, []
         is_keeping, self._is_keeping = self._is_keeping, False
         settled = [(one.claim.number, one.tokens, one.nanousd, one.is_abort) for one in ended]
@@ -215,22 +214,26 @@ class RedisCounters:
             claim.origin, claim.number = self._node, self._last
             claimed.append((claim.number, claim.tokens, claim.nanousd, claim.plan.packed))
         rest = (self._clock_ms(), int(self._lease_s * _MS), self._day(), is_keeping, learned, settled, claimed)
-        begun_s = asked[0].since_s if asked else asyncio.get_running_loop().time()
-        self._in_flight = len(asked)
-        try:
-            async with asyncio.timeout_at(begun_s + self.deadline_s):
-                data = await self._link.call(self._arguments, lambda epoch: _encode((epoch, *rest)))
-            spends, verdicts = _decode(data)
-        except (*FAILURES, msgspec.MsgspecError) as exc:
-            self._failed(asked, ended, exc)
+        until_s = (asked[0].since_s if asked else now) + self.deadline_s
+        self._flight = asked, ended
+        self._link.call(self._arguments, lambda epoch: _encode((epoch, *rest)), self._heard, until_s=until_s)
+
+    def _heard(self, answer: bytes | Exception) -> None:
+        if self._flight is None:
             return
-        except asyncio.CancelledError:
-            self._back(asked, ended)
-            raise
-        finally:
-            self._in_flight = 0
-        self._answered(asked, verdicts)
-        self._spent(ended, spends)
+        (asked, ended), self._flight = self._flight, None
+        try:
+            if not isinstance(answer, bytes):
+                raise CountersUnavailable(type(answer).__name__)
+            spends, verdicts = _decode(answer)
+        except (CountersUnavailable, msgspec.MsgspecError) as exc:
+            self._failed(asked, ended, exc)
+        else:
+            self._answered(asked, verdicts)
+            self._spent(ended, spends)
+        if self._landed is not None and not self._landed.done():
+            self._landed.set_result(None)
+        self._push()
 
     def _answered(self, asked: list[_Asked], verdicts: list[Verdict]) -> None:
         if self._is_down:
@@ -251,7 +254,7 @@ class RedisCounters:
     def _failed(self, asked: list[_Asked], ended: list[_Ended], exc: Exception) -> None:
         if not self._is_down:
             self._is_down = True
-            logger.warning("limits: Redis does not answer (%s)", type(exc).__name__)
+            logger.warning("limits: Redis does not answer (%s)", exc)
         self._rests_until_s = asyncio.get_running_loop().time() + self._cooling_s
         self._back(asked, ended)
         self._refuse(self._asked)

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from chatproxy_platform.limits.address import RedisAddress
 
 _MAX_ANSWER_BYTES = 16 << 20
+
+Heard = Callable[["bytes | Exception"], None]
 
 
 class RedisError(Exception):
@@ -26,28 +30,35 @@ class RespConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.WriteTransport | None = None
-        self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self._waiting: deque[Heard] = deque()
         self._data = bytearray()
         self._is_lost = False
 
-    def ask(self, *command: bytes) -> asyncio.Future[bytes]:
-        """Send a command. The answer's future may be cancelled; its answer is passed over then.
+    def send(self, command: Sequence[bytes], heard: Heard) -> None:
+        """Send a command.
 
-        Raises:
-            ConnectionError: in the future: the connection was lost; `RedisError`: the command was refused.
+        Args:
+            heard: called once with the answer, `RedisError` where it was refused, `ConnectionError` where the
+                connection is lost; not after `close`.
         """
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         if self._transport is None or self._is_lost:
-            answer.set_exception(ConnectionResetError("the connection to Redis is lost"))
-            return answer
-        self._waiting.append(answer)
+            heard(ConnectionResetError("the connection to Redis is lost"))
+            return
+        self._waiting.append(heard)
         pieces = [b"*%d\r\n" % len(command)]
         pieces += [b"$%d\r\n%b\r\n" % (len(each), each) for each in command]
         self._transport.write(b"".join(pieces))
+
+    def ask(self, *command: str) -> asyncio.Future[bytes]:
+        """Send a command and wait for its answer; raises what `send` tells."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.send([each.encode() for each in command], partial(_put, answer))
         return answer
 
     def close(self) -> None:
-        """Give it up at once."""
+        """Give it up at once; nobody hears of it."""
+        self._waiting.clear()
+        self._is_lost = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -60,46 +71,47 @@ class RespConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what still waits."""
         self._is_lost = True
-        while self._waiting:
-            self._give(ConnectionResetError("the connection to Redis is lost"))
+        waiting, self._waiting = self._waiting, deque()
+        for heard in waiting:
+            heard(ConnectionResetError("the connection to Redis is lost"))
 
     def data_received(self, data: bytes) -> None:
         """Give what is complete."""
         self._data += data
         try:
-            while self._data and (size := self._next()):
+            while self._data and not self._is_lost and (found := self._next()) is not None:
+                answer, size = found
                 del self._data[:size]
+                self._waiting.popleft()(answer)
         except (ValueError, IndexError):  # not RESP, or more than was asked for
-            self.close()
+            if self._transport is not None:
+                self._transport.abort()
 
-    def _next(self) -> int:
-        """Give one answer, if it is complete: its size; else 0."""
+    def _next(self) -> tuple[bytes | Exception, int] | None:
+        """One answer and its size; None where it is not complete."""
         data = self._data
         end = data.find(b"\r\n")
         if end < 0:
-            return 0
+            return None
         kind, line = bytes(data[:1]), bytes(data[1:end])
         if kind == b"$" and line != b"-1":
             size, begin = int(line), end + 2
             if not 0 <= size <= _MAX_ANSWER_BYTES:
                 raise ValueError
-            if len(data) < begin + size + 2:
-                return 0
-            self._give(bytes(data[begin : begin + size]))
-            return begin + size + 2
+            whole = begin + size + 2
+            return (bytes(data[begin : begin + size]), whole) if len(data) >= whole else None
         if kind not in {b"+", b"-", b":", b"$"}:
             raise ValueError
-        self._give(RedisError(line.decode("utf-8", "replace")) if kind == b"-" else line)
-        return end + 2
+        return RedisError(line.decode("utf-8", "replace")) if kind == b"-" else line, end + 2
 
-    def _give(self, answer: bytes | Exception) -> None:
-        future = self._waiting.popleft()
-        if future.done():
-            return
-        if isinstance(answer, bytes):
-            future.set_result(answer)
-        else:
-            future.set_exception(answer)
+
+def _put(future: asyncio.Future[bytes], answer: bytes | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, bytes):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
 
 
 async def connect(address: RedisAddress) -> RespConnection:
@@ -116,7 +128,7 @@ async def connect(address: RedisAddress) -> RespConnection:
         _, connection = await loop.create_connection(RespConnection, address.host, address.port, ssl=address.tls)
     try:
         for command in address.greeting():
-            await connection.ask(*(each.encode() for each in command))
+            await connection.ask(*command)
     except BaseException:
         connection.close()
         raise

@@ -196,5 +196,5 @@ def _settle(waiting: _Waiting, error: StorageUnavailable | None) -> None:
     if error is None:
         waiting.stored.set_result(None)
     else:
-        waiting.stored.set_exception(error)
+        waiting.stored.set_exception(StorageUnavailable(error.message))  # to each its own, for it is raised there
         waiting.stored.exception()  # who gave up waiting does not ask for it
