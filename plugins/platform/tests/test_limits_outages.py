@@ -125,6 +125,39 @@ async def test_server_that_lost_its_scripts_and_closed_the_connection_goes_unnot
         assert (verdict.reason, verdict.requests.remaining) == ("", 8)
 
 
+async def test_claim_whose_answer_was_lost_is_sent_again_and_counts_once(redis_url: str) -> None:
+    """The server does what it is told, and the connection ends before it can say so."""
+    target, prefix, swallows = urlsplit(redis_url), new_prefix(), [False]
+    found = plan(subject("key:a", requests_per_day=10))
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(target.hostname, target.port or 6379)
+        while data := await reader.read(1 << 16):
+            far_writer.write(data)
+            answer = await far_reader.read(1 << 16)
+            if swallows.pop():
+                break
+            writer.write(answer)
+            swallows.append(False)
+        swallows.append(False)
+        far_writer.transport.abort()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with shared(f"redis://127.0.0.1:{port}/0", prefix) as counters:
+        assert await granted(counters, Claim(found))
+        swallows[:] = [True]
+        again = Claim(found)
+        assert await granted(counters, again)
+        assert (await counters.acquire(Claim(found))).requests.remaining == 7
+        counters.abort(again)
+        assert (await counters.acquire(Claim(found))).requests.remaining == 7
+    server.close()
+    await server.wait_closed()
+    await forget(redis_url, prefix)
+
+
 async def test_request_that_is_cancelled_while_it_waits_holds_nothing(redis_url: str) -> None:
     found = plan(subject("key:a", requests_per_day=1))
     async with behind_proxy(redis_url, deadline_s=30.0) as (counters, proxy, _):

@@ -224,3 +224,12 @@ async def test_command_writes_statements_that_make_the_schema(
             server.execute(script.encode())
     assert await schema.check(database) == []
     await database.aclose()
+
+
+async def test_several_applications_of_one_process_start_at_once(tmp_path: Path) -> None:
+    databases = [Database(f"sqlite:///{tmp_path / str(number)}.db") for number in range(6)]
+    await asyncio.gather(*[database.open(schema.prepare) for database in databases])
+    assert [database.is_ready for database in databases] == [True] * 6
+    assert [await schema.check(database) for database in databases] == [[]] * 6
+    for database in databases:
+        await database.aclose()

@@ -125,7 +125,8 @@ class LimitsConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         models: of everybody together, by glob over model ids.
         estimated_output_tokens: reserved for a request that sets no maximum.
         reservation_s: after which a reservation of a process that died is given back.
-        on_counter_failure: what happens while Redis cannot be reached.
+        on_counter_failure: what happens while Redis cannot be reached, or nobody can say what was spent: requests are
+            refused (503), or this process counts for itself, and budgets it knows nothing of do not count.
         redis_deadline_s: of one call.
     """
 

@@ -139,13 +139,24 @@ def _template(ctx: RequestContext) -> str:
 def _check_surface(ctx: RequestContext, identity: Identity) -> None:
     """Refuse a surface that an identity may not use; what is stored by a surface belongs to it.
 
-    Routes that are of no surface have chat's layout, and are for a role. A batch may run any model: who is held to some
+    The platform's own routes count as ``sessions`` and ``platform``: a key that was made for one job must not read its
+    owner's conversations. Who may see models and oneself is not asked. A batch may run any model: who is held to some
     may use batches only where that is said.
     """
-    surface, surfaces = ctx.surface, identity.surfaces
+    surface, surfaces = _surface_of(ctx), identity.surfaces
     if surfaces is None:
         is_allowed = surface not in NAMELESS or identity.models is None
     else:
-        is_allowed = surface in surfaces or (surface == "chat" and not ctx.is_exchange)
+        is_allowed = surface is None or surface in surfaces
     if not is_allowed:
         raise PermissionDenied(f"This key may not use {surface}.", code="surface_not_allowed")
+
+
+def _surface_of(ctx: RequestContext) -> str | None:
+    """The surface that a request is for; None where it is for none, as the list of models."""
+    if ctx.route.plugin == PLUGIN:
+        template = _template(ctx)
+        if template.endswith("/me"):
+            return None
+        return "sessions" if "/sessions" in template else "platform"
+    return ctx.surface if ctx.is_exchange or ctx.surface != "chat" else None

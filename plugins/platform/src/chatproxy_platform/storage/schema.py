@@ -7,6 +7,7 @@ meanwhile leaves the schema as it was; two that start at once follow each other.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ WAIT_S = 60.0
 """For another process that changes the schema."""
 LIMIT_S = 600.0
 _PREFIX = "platform_"
+_one_at_a_time = threading.Lock()  # alembic 1.20 keeps what it works on in proxies of its module, for all threads
 _LOCK = 0x63_68_61_74_70_72_6F_78  # "chatprox"
 
 
@@ -70,9 +72,14 @@ def script(database: Database, *, start: str | None = None) -> None:
 
 async def _run(database: Database, work: Callable[[AlembicCommandConfig, Connection], T]) -> T:
     try:
-        return await asyncio.to_thread(asyncio.run, _apart(database, work))
+        return await asyncio.to_thread(_alone, database, work)
     except FAILURES as exc:
         raise judge(exc).error from exc
+
+
+def _alone(database: Database, work: Callable[[AlembicCommandConfig, Connection], T]) -> T:
+    with _one_at_a_time:
+        return asyncio.run(_apart(database, work))
 
 
 async def _apart(database: Database, work: Callable[[AlembicCommandConfig, Connection], T]) -> T:
