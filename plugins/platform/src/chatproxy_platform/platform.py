@@ -35,6 +35,7 @@ from chatproxy_platform.identity.pepper import home_of, load_hasher
 from chatproxy_platform.identity.tokens import Hasher
 from chatproxy_platform.limits.choice import counters_of
 from chatproxy_platform.limits.limiter import Limiter
+from chatproxy_platform.limits.spending import BudgetWarning
 from chatproxy_platform.sessions.recorder import Sessions
 from chatproxy_platform.sessions.retention import Retention
 from chatproxy_platform.sessions.store import History
@@ -113,9 +114,14 @@ class Platform:
             for event in block_events(exchange, identity):
                 self.audit.note(event)
 
-    def _warn_of_budget(self, warning: Any) -> None:
-        logger.warning("%s has spent %.0f %% of its budget", warning.subject, 100 * warning.share)
-        self.audit.note(AuditEvent("budget.warning", "budget", warning.subject, metadata={"share": warning.share}))
+    def _warn_of_budget(self, warning: BudgetWarning) -> None:
+        metadata = {
+            "period": warning.period,
+            "share": warning.share,
+            "spent_usd": warning.spent_nanousd / 1e9,
+            "budget_usd": warning.budget_nanousd / 1e9,
+        }
+        self.audit.note(AuditEvent("budget.warning", "budget", warning.subject, metadata=metadata))
 
     # -- the application's life -----------------------------------------------------------------------------------
 

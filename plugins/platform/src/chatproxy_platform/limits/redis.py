@@ -118,7 +118,7 @@ class RedisCounters:
                     break
         finally:
             self._ended.clear()
-            self._link.close()
+            await self._link.aclose()
 
     def report(self) -> Mapping[str, Any]:
         """Whether Redis answers, and how much waits for it."""

@@ -1,6 +1,7 @@
 """RedisLink: one connection to Redis, and one script that is called on it, within a deadline.
 
-Rule: no task waits for an answer; the transport calls back, which costs half of what a task does.
+redis-py's connections are used directly: its client takes each of them out of a pool for every command, and retries by
+itself, which a reservation must not.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from hashlib import sha1
-from typing import NamedTuple
+from typing import Any
 
-from chatproxy_platform.limits.address import parse_redis_url
-from chatproxy_platform.limits.resp import Heard, RedisError, RespConnection, connect
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
 
 Pack = Callable[[int], bytes]
+Heard = Callable[["bytes | Exception"], None]
+_ALIASES = {"valkey://": "redis://", "valkeys://": "rediss://"}
 
 
 class RedisLink:
@@ -21,17 +27,19 @@ class RedisLink:
 
     Attributes:
         epoch: number of the connection; what an earlier one still has on its way is refused by its lower number.
+
+    Raises:
+        ValueError: the URL is none of Redis.
     """
 
     def __init__(self, url: str, script: str) -> None:
         self.epoch = 0
-        self._address = parse_redis_url(url)
-        self._script = script.encode()
-        self._digest = sha1(self._script, usedforsecurity=False).hexdigest().encode()
-        self._connection: RespConnection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._is_new = False
-        self._call: _Call | None = None
+        never = Retry(NoBackoff(), 0)
+        self._pool: Any = ConnectionPool.from_url(_known(url), protocol=2, retry=never)
+        self._script = script
+        self._digest = sha1(script.encode(), usedforsecurity=False).hexdigest()
+        self._connection: AbstractConnection | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def call(self, arguments: tuple[bytes, ...], pack: Pack, heard: Heard, *, until_s: float) -> None:
         """Run the script; once more on a new connection where the old one had been closed by the other side.
@@ -42,71 +50,62 @@ class RedisLink:
             heard: called once with the answer, or with `RedisError` (it refused), `OSError` (it could not be reached),
                 `TimeoutError` (no answer at ``until_s`` of the loop's clock). The connection is given up then.
         """
-        timer = asyncio.get_running_loop().call_at(until_s, self._end, TimeoutError())
-        self._call = _Call(arguments, pack, heard, timer)
-        self._is_new = self._connection is None
-        if self._connection is None:
-            self._connect()
-        else:
-            self._send(b"EVALSHA", self._digest)
+        work = self._run(arguments, pack, heard, until_s)
+        self._task = asyncio.get_running_loop().create_task(work, name="platform-limits-call")
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End; nobody hears of a call that has no answer yet."""
-        if self._call is not None:
-            self._call.timer.cancel()
-            self._call = None
-        self._drop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._drop()
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        connecting, self._connecting = self._connecting, None
-        if connection is not None:
-            connection.close()
-        if connecting is not None:
-            connecting.cancel()
-
-    def _connect(self) -> None:
-        self.epoch += 1
-        self._is_new = True
-        self._connecting = asyncio.create_task(self._connected(), name="platform-limits-connect")
-
-    async def _connected(self) -> None:
+    async def _run(self, arguments: tuple[bytes, ...], pack: Pack, heard: Heard, until_s: float) -> None:
+        answer: bytes | Exception
         try:
-            connection = await connect(self._address)
-        except (RedisError, OSError) as exc:
-            self._connecting = None
-            self._end(exc)
-            return
-        self._connecting = None
+            async with asyncio.timeout_at(until_s):
+                answer = await self._ask(arguments, pack)
+        except (RedisError, OSError, TimeoutError) as exc:
+            await self._drop()
+            answer = exc
+        heard(answer)
+
+    async def _ask(self, arguments: tuple[bytes, ...], pack: Pack) -> bytes:
+        kept = self._connection
+        if kept is not None:
+            try:
+                return await self._evaluate(kept, arguments, pack(self.epoch))
+            except RedisConnectionError:
+                await self._drop()
+        return await self._evaluate(await self._connect(), arguments, pack(self.epoch))
+
+    async def _connect(self) -> AbstractConnection:
+        self.epoch += 1
+        connection: AbstractConnection = self._pool.make_connection()
         self._connection = connection
-        self._send(b"EVALSHA", self._digest)
+        await connection.connect()
+        return connection
 
-    def _send(self, command: bytes, script: bytes) -> None:
-        if self._call is not None and self._connection is not None:
-            packed = self._call.pack(self.epoch)
-            self._connection.send((command, script, *self._call.arguments, packed), self._heard)
+    async def _evaluate(self, connection: AbstractConnection, arguments: tuple[bytes, ...], packed: bytes) -> bytes:
+        try:
+            return await _answer(connection, "EVALSHA", self._digest, *arguments, packed)
+        except NoScriptError:
+            return await _answer(connection, "EVAL", self._script, *arguments, packed)
 
-    def _heard(self, answer: bytes | Exception) -> None:
-        if isinstance(answer, RedisError) and str(answer).startswith("NOSCRIPT"):
-            self._send(b"EVAL", self._script)
-        elif isinstance(answer, ConnectionError) and not self._is_new:
-            self._drop()
-            self._connect()
-        else:
-            self._end(answer)
-
-    def _end(self, answer: bytes | Exception) -> None:
-        if self._call is None:
-            return
-        call, self._call = self._call, None
-        call.timer.cancel()
-        if not isinstance(answer, bytes):
-            self._drop()
-        call.heard(answer)
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
 
 
-class _Call(NamedTuple):
-    arguments: tuple[bytes, ...]
-    pack: Pack
-    heard: Heard
-    timer: asyncio.TimerHandle
+async def _answer(connection: AbstractConnection, *command: str | bytes) -> bytes:
+    await connection.send_command(*command)
+    answer: bytes = await connection.read_response()
+    return answer
+
+
+def _known(url: str) -> str:
+    for alias, name in _ALIASES.items():
+        if url.startswith(alias):
+            return name + url.removeprefix(alias)
+    return url
