@@ -1,4 +1,4 @@
-"""The audit log alone: ``python -m benchmarks.platform.auditing '{…}'`` says in JSON how many rows a second it takes."""
+"""The audit log alone: ``python -m benchmarks.platform.auditing '{…}'`` says in JSON how many rows it takes."""
 
 from __future__ import annotations
 

@@ -22,12 +22,13 @@ REDIS = os.environ.get("CHATPROXY_TEST_REDIS", "redis://127.0.0.1:6379/0")
 _SESSIONS = f"""
 WITH RECURSIVE n(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count),
 m(i, who, home) AS (
-  SELECT i, CASE i % 2 WHEN 0 THEN '{MANY}' ELSE 'user' || (i % {USERS}) END, 'org' || ((i / 2) % {ORGANIZATIONS}) FROM n
+  SELECT i, CASE i % 2 WHEN 0 THEN '{MANY}' ELSE 'user' || (i % {USERS}) END, 'org' || ((i / 2) % {ORGANIZATIONS})
+  FROM n
 )
 INSERT INTO platform_sessions (id, owner, user_id, organization_id, title, model, surface, created_at, updated_at,
   last_message_at, message_count, tokens_in, tokens_out, tokens_total, metadata, archived)
 SELECT 'sess_' || i, 'user:' || who, who, home, 'What was said ' || i, 'mock', 'chat', 1700000000000000 + i,
-  1700000000000000 + ((i * 7919) % 1000003) * 1000000, 1700000000000000 + i, 2, 10, 20, 30, '{{}}', (i % 10) = 3 FROM m
+  1700000000000000 + ((i * 7919) % 1000003) * 1000000, 1700000000000000 + i, 2, 10, 20, 30, '{{}}', (i % 5) = 3 FROM m
 """  # noqa: S608 - constants of this benchmark; 7919 and 1000003 are primes, so that the order is another one
 _COUNTED = (
     "owner, user_id",

@@ -57,9 +57,12 @@ class Bench:
     @contextmanager
     def started(self, name: Name, engine: Engine = "SQLite") -> Iterator[tuple[Running, str, str]]:
         """A gateway with a new database and a key of an organization: what runs, the key, the database's URL."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder, databases.made(engine, Path(folder)) as url:
-            with self.running(name, Path(folder), url) as state:
-                yield state, "" if name in _PLAIN else _new_key(state), url
+        with (
+            tempfile.TemporaryDirectory(dir=self._folder) as folder,
+            databases.made(engine, Path(folder)) as url,
+            self.running(name, Path(folder), url) as state,
+        ):
+            yield state, "" if name in _PLAIN else _new_key(state), url
 
     @contextmanager
     def running(self, name: Name, folder: Path, url: str) -> Iterator[Running]:
@@ -89,10 +92,10 @@ class Bench:
         for number in range(rounds):
             for case in cases:
                 with self.started("without") as (state, key, _):
-                    yield _kept(case, "", number, scale, (state, key), "")
+                    yield _kept(case, ("", ""), number, scale, (state, key))
                 for engine in ENGINES:
                     with self.started("sessions", engine) as (state, key, url):
-                        yield _kept(case, engine, number, scale, (state, key), url)
+                        yield _kept(case, (engine, url), number, scale, (state, key))
 
     def listed(self, scale: float) -> Iterator[Listed]:
         """Ask for pages of many sessions."""
@@ -168,7 +171,8 @@ def _usage(state: Running) -> dict[str, Any]:
     return found
 
 
-def _kept(case: Case, engine: str, number: int, scale: float, started: Started, url: str) -> Kept:
+def _kept(case: Case, database: tuple[str, str], number: int, scale: float, started: Started) -> Kept:
+    engine, url = database
     warm_up = msgspec.structs.replace(case, requests=_WARM_UP)
     try:
         sent = run(warm_up, started).ok

@@ -39,7 +39,7 @@ from chatproxy.surfaces.exchanges import exchange_routes
 from chatproxy.surfaces.faults import exception_handlers, identified, plugin_route_guard
 from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
-from chatproxy.surfaces.openapi import describe_surfaces, docs_routes, openapi_config
+from chatproxy.surfaces.openapi import Description, docs_routes, openapi_config
 from chatproxy.surfaces.passthrough import passthrough_routes
 from chatproxy.surfaces.responses_routes import ResponsesSurface
 from chatproxy.translation.entries import entries_of
@@ -85,7 +85,7 @@ class ChatproxyApp:
 
     def _litestar(self) -> Litestar:
         parts = self._parts
-        gateway = Gateway(parts.engine, parts.app)
+        gateway, description = Gateway(parts.engine, parts.app), Description()
         responses = ResponsesSurface(gateway)
         self._runs = responses.runs
         catalogue = Catalogue(self.config.models, parts.engine.hooks, parts.list_models)
@@ -102,18 +102,17 @@ class ChatproxyApp:
                     middleware=[identified(gateway)],
                     route_handlers=[
                         *health_routes(__version__, self._readiness),
-                        *docs_routes(),
+                        *docs_routes(description),
                         *plugin_routes(parts.routes, plugin_route_guard(gateway)),
                     ],
                 ),
             ],
             exception_handlers=exception_handlers(gateway),
-            openapi_config=openapi_config(__version__),
+            openapi_config=openapi_config(__version__, description),
             lifespan=[self._lifespan],
             logging_config=None,
             debug=False,
         )
-        describe_surfaces(app)
         gateway.routes = declared_routes(app)
         parts.app.routes = tuple(gateway.routes.values())
         return app

@@ -50,7 +50,21 @@ _FALLBACK = b"""
 """
 
 
-def openapi_config(version: str) -> OpenAPIConfig:
+class Description:
+    """The description of one application, made when it is first asked for: that takes as long as the rest of a start."""
+
+    def __init__(self) -> None:
+        self._schema: dict[str, Any] | None = None
+
+    def of(self, app: Litestar) -> dict[str, Any]:
+        """The description as JSON has it; the same each time."""
+        if self._schema is None:
+            describe_surfaces(app)
+            self._schema = app.openapi_schema.to_schema()
+        return self._schema
+
+
+def openapi_config(version: str, description: Description) -> OpenAPIConfig:
     """Litestar's part of it."""
     return OpenAPIConfig(
         title="chatproxy",
@@ -58,7 +72,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
         description="An OpenAI-compatible gateway. Errors have OpenAI's envelope, under /v1/messages Anthropic's.",
         path="/schema",
         render_plugins=[
-            RenderedOnce(plugin)
+            RenderedOnce(plugin, description)
             for plugin in (JsonRenderPlugin(), YamlRenderPlugin(), SwaggerRenderPlugin(), RedocRenderPlugin())
         ],
     )
@@ -70,14 +84,15 @@ class RenderedOnce(OpenAPIRenderPlugin):
     Everybody may ask for the description, and to render it takes up to 0.3 s of the event loop (YAML, Litestar 2.25).
     """
 
-    def __init__(self, plugin: OpenAPIRenderPlugin) -> None:
+    def __init__(self, plugin: OpenAPIRenderPlugin, description: Description) -> None:
         super().__init__(path=plugin.paths, media_type=plugin.media_type)
         self._plugin = plugin
+        self._description = description
         self._bytes = b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The bytes, the same each time: an application's description does not change."""
-        self._bytes = self._bytes or self._plugin.render(request, openapi_schema)
+        self._bytes = self._bytes or self._plugin.render(request, self._description.of(request.app))
         return self._bytes
 
     def receive_router(self, router: Router) -> None:
@@ -85,13 +100,13 @@ class RenderedOnce(OpenAPIRenderPlugin):
         self._plugin.receive_router(router)
 
 
-def docs_routes() -> list[HTTPRouteHandler]:
+def docs_routes(description: Description) -> list[HTTPRouteHandler]:
     """``/docs`` (Swagger UI) and ``/redoc``, as other OpenAI-compatible servers have them."""
     pages: dict[str, bytes] = {}
 
     def page(name: str, plugin: OpenAPIRenderPlugin, request: Request[Any, Any, Any]) -> Response[bytes]:
         if name not in pages:
-            pages[name] = with_fallback(plugin.render(request, request.app.openapi_schema.to_schema()))
+            pages[name] = with_fallback(plugin.render(request, description.of(request.app)))
         return Response(pages[name], media_type=MediaType.HTML)
 
     @get("/docs", include_in_schema=False, sync_to_thread=False, opt={"public": True})

@@ -81,9 +81,10 @@ class RedisLink:
 
     async def _connect(self) -> AbstractConnection:
         self.epoch += 1
-        connection: AbstractConnection = self._pool.make_connection()
+        made: Any = self._pool.make_connection()  # redis-py types its method `connect` for plain connections only
+        connection: AbstractConnection = made
         self._connection = connection
-        await connection.connect()
+        await made.connect()
         return connection
 
     async def _evaluate(self, connection: AbstractConnection, arguments: tuple[bytes, ...], packed: bytes) -> bytes:
