@@ -265,7 +265,7 @@ async def test_another_writer_that_does_not_end_is_no_outage(sqlite_url: str) ->
     ("url", "drivername"),
     [
         ("sqlite:///x.db", "sqlite+aiosqlite"),
-        ("sqlite+aiosqlite:////tmp/x.db", "sqlite+aiosqlite"),
+        ("sqlite+aiosqlite:////data/x.db", "sqlite+aiosqlite"),
         ("postgresql://u@h/d", "postgresql+psycopg"),
         ("postgres://u@h/d", "postgresql+psycopg"),
         ("postgresql+psycopg_async://u@h/d", "postgresql+psycopg"),
