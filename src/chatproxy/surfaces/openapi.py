@@ -51,7 +51,7 @@ _FALLBACK = b"""
 
 
 class Description:
-    """The description of one application, made when it is first asked for: that takes as long as the rest of a start."""
+    """The description of one application, made when it is first asked for: it takes as long as the rest of a start."""
 
     def __init__(self) -> None:
         self._schema: dict[str, Any] | None = None
