@@ -120,8 +120,7 @@ class Bench:
         for engine in ENGINES:
             with tempfile.TemporaryDirectory(dir=self._folder) as folder, databases.made(engine, Path(folder)) as url:
                 for writers in WRITERS:
-                    plan = auditing.Plan(engine=engine, url=url, writers=writers, run_s=AUDIT_S * scale)
-                    yield msgspec.json.decode(_client("auditing", plan), type=Audited)
+                    yield _audited(auditing.Plan(engine=engine, url=url, writers=writers, run_s=AUDIT_S * scale))
 
 
 def called() -> list[Calls]:
@@ -199,6 +198,13 @@ def _listed(plan: listing.Plan) -> Listed:
         return msgspec.json.decode(_client("listing", plan), type=Listed)
     except FAILURES as exc:
         return Listed(listing=plan.listing, engine=plan.engine, failure=str(exc))
+
+
+def _audited(plan: auditing.Plan) -> Audited:
+    try:
+        return msgspec.json.decode(_client("auditing", plan), type=Audited)
+    except FAILURES as exc:
+        return Audited(engine=plan.engine, writers=plan.writers, failure=str(exc))
 
 
 def _client(module: str, plan: msgspec.Struct | None = None) -> bytes:

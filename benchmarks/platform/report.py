@@ -55,7 +55,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         costs = [f"{one.case}, {one.gateway}: {one.failure}" for one in self.costs if one.failure]
         kept = [f"{one.case}, {one.engine or _BASE}: {one.failure}" for one in self.kept if one.failure]
         listed = [f"{one.listing}, {one.engine}: {one.failure}" for one in self.listed if one.failure]
-        return costs + kept + listed
+        audited = [f"audit rows, {one.engine}: {one.failure}" for one in self.audited if one.failure]
+        return costs + kept + listed + audited
 
 
 def added(values: Rounds, bases: Rounds) -> float | None:
@@ -81,8 +82,9 @@ def goals(results: Results) -> Iterator[Goal]:
         yield Goal(f"Stream event, limits in {_WHERE[gateway]}: functions called more than without", 0, more)
     for case in KEPT:
         if not case.rate_per_s:
-            rate = median(results.keeping(case.name, _ENGINE, _rate).values())
-            yield Goal(f"Sessions on {_ENGINE}, {case.name}: exchanges a second", _KEPT_PER_S, rate, "", at_least=True)
+            lowest = min(results.keeping(case.name, _ENGINE, _rate).values(), default=None)
+            subject = f"Sessions on {_ENGINE}, {case.name}: exchanges a second, lowest round"
+            yield Goal(subject, _KEPT_PER_S, lowest, at_least=True)
     lost = [one.lost for one in results.kept if one.engine and not one.failure]
     yield Goal("Exchanges that are not stored, or twice, on both databases", 0, sum(lost) if lost else None)
     for engine in ENGINES:
@@ -91,9 +93,10 @@ def goals(results: Results) -> Iterator[Goal]:
                 page = results.page(listing.name, engine)
                 p50 = None if page is None or page.latency_ms is None else page.latency_ms.p50
                 yield Goal(f"Page 1 on {engine}, {listing.name}: p50", _PAGE_MS, p50, " ms")
-    bad = [one.missing + bool(one.fault) for one in results.audited]
+    bad = [one.missing + bool(one.fault) for one in results.audited if not one.failure]
     yield Goal("Acknowledged audit rows that are missing, or chains that do not hold", 0, sum(bad) if bad else None)
-    yield Goal("Runs that failed", 0, len(results.failures) if results.costs or results.kept else None)
+    is_any = results.costs or results.kept or results.listed or results.audited
+    yield Goal("Runs that failed", 0, len(results.failures) if is_any else None)
 
 
 _WHERE = {"memory": "memory", "redis": "Redis"}
@@ -118,6 +121,8 @@ def figures(results: Results) -> Iterator[Row]:
                 yield f"{words}: p50", page.latency_ms.p50, " ms"
                 yield f"{words}: p95", page.latency_ms.p95, " ms"
     for one in results.audited:
+        if one.failure:
+            continue
         words = f"Audit rows on {one.engine}, {one.writers} {'writer' if one.writers == 1 else 'writers'}"
         yield f"{words}: acknowledged a second", one.rows_per_s, ""
         yield f"{words}: CPU each", one.cpu_us, " µs"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ _STREAM = [
     (b"x-accel-buffering", b"no"),
 ]
 _MAX_HOPS = 8
+_splits = re.compile("[\r\n\0]").search
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -143,6 +146,11 @@ async def read_body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("ascii")
+
+
 def header_pairs(request_id: str, headers: dict[str, str], layout: Layout = CHAT) -> list[tuple[bytes, bytes]]:
     """Response headers as ASGI wants them.
 
@@ -151,10 +159,10 @@ def header_pairs(request_id: str, headers: dict[str, str], layout: Layout = CHAT
     """
     pairs = [(name, request_id.encode()) for name in layout.id_headers]
     for name, value in headers.items():
-        if any(c in value or c in name for c in "\r\n\0"):
+        if _splits(value) or _splits(name):
             raise ApiError(f"A plugin set an invalid response header '{name[:40]!r}'.", code="plugin_failed")
         try:
-            pairs.append((name.lower().encode("ascii"), value.encode("latin-1")))
+            pairs.append((_header_name(name), value.encode("latin-1")))
         except UnicodeEncodeError as exc:
             raise ApiError("A plugin set a response header that is not Latin-1.", code="plugin_failed") from exc
     return pairs

@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Rate limits in headers"; durations as there: ``6m
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from chatproxy_platform.errors import LimitExceeded
 from chatproxy_platform.limits.counters import Verdict
@@ -24,11 +25,11 @@ def rate_headers(verdict: Verdict) -> dict[str, str]:
     if requests.limit:
         headers["x-ratelimit-limit-requests"] = str(requests.limit)
         headers["x-ratelimit-remaining-requests"] = str(requests.remaining)
-        headers["x-ratelimit-reset-requests"] = duration(requests.reset_ms)
+        headers["x-ratelimit-reset-requests"] = _reset(requests.reset_ms)
     if tokens.limit:
         headers["x-ratelimit-limit-tokens"] = str(tokens.limit)
         headers["x-ratelimit-remaining-tokens"] = str(tokens.remaining)
-        headers["x-ratelimit-reset-tokens"] = duration(tokens.reset_ms)
+        headers["x-ratelimit-reset-tokens"] = _reset(tokens.reset_ms)
     return headers
 
 
@@ -67,6 +68,12 @@ def _over_budget(verdict: Verdict, rule: Rule, headers: dict[str, str]) -> Limit
     return LimitExceeded(message, code="insufficient_quota", headers=headers)
 
 
+def _reset(ms: int) -> str:
+    """Above a second in whole ones, so that few texts are made over and over."""
+    return duration(ms if ms < _SECOND_MS else -(-ms // _SECOND_MS) * _SECOND_MS)
+
+
+@lru_cache(maxsize=1024)
 def duration(ms: int) -> str:
     """Milliseconds as OpenAI writes them."""
     if ms < _SECOND_MS:

@@ -8,6 +8,7 @@ from chatproxy import ChatRequest
 
 _SILENT = frozenset({"embeddings", "moderations", "rerank", "count_tokens"})
 _MAXIMA = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_LIMITING = frozenset({*_MAXIMA, "n", "best_of"})
 _MEDIA = (b"base64", b"image_url", b"input_audio", b"file_data")
 _CHARACTERS_PER_TOKEN = 4
 _LARGE_BYTES = 64 << 10
@@ -33,6 +34,8 @@ def estimate(surface: str, request: ChatRequest, default_output_tokens: int) -> 
     input_tokens = _input_bytes(request) // _CHARACTERS_PER_TOKEN + 1
     if surface in _SILENT:
         return Estimate(input_tokens, 0, True)
+    if _LIMITING.isdisjoint(request):
+        return Estimate(min(input_tokens, _MOST_TOKENS), min(default_output_tokens, _MOST_TOKENS), False)
     output_tokens = 0
     for name in _MAXIMA:
         value = request.get(name)

@@ -35,7 +35,7 @@ class RedisLink:
     def __init__(self, url: str, script: str) -> None:
         self.epoch = 0
         never = Retry(NoBackoff(), 0)
-        self._pool: Any = ConnectionPool.from_url(_known(url), protocol=2, retry=never)
+        self._pool: Any = ConnectionPool.from_url(_known(url), protocol=2, retry=never, socket_timeout=None)
         self._script = script
         self._digest = sha1(script.encode(), usedforsecurity=False).hexdigest()
         self._connection: AbstractConnection | None = None
@@ -61,14 +61,18 @@ class RedisLink:
         await self._drop()
 
     async def _run(self, arguments: tuple[bytes, ...], pack: Pack, heard: Heard, until_s: float) -> None:
-        answer: bytes | Exception
+        answer: bytes | Exception = ConnectionAbortedError("the call of the script failed")
         try:
             async with asyncio.timeout_at(until_s):
                 answer = await self._ask(arguments, pack)
         except (RedisError, OSError, TimeoutError) as exc:
             await self._drop()
             answer = exc
-        heard(answer)
+        except asyncio.CancelledError:
+            heard = _ignore
+            raise
+        finally:
+            heard(answer)  # whatever happens: who waits for it would wait for ever
 
     async def _ask(self, arguments: tuple[bytes, ...], pack: Pack) -> bytes:
         kept = self._connection
@@ -100,9 +104,16 @@ class RedisLink:
 
 
 async def _answer(connection: AbstractConnection, *command: str | bytes) -> bytes:
-    await connection.send_command(*command)
+    try:
+        await connection.send_command(*command)
+    except RuntimeError as exc:  # what uvloop 0.23 raises for a transport that is closed, and redis-py 8 passes on
+        raise RedisConnectionError("the connection to Redis is lost") from exc
     answer: bytes = await connection.read_response()
     return answer
+
+
+def _ignore(_: bytes | Exception) -> None:
+    """Nobody hears of it."""
 
 
 def _known(url: str) -> str:

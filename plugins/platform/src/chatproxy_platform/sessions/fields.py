@@ -40,6 +40,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING = Fields()
+_SAYING = frozenset({*_OWN, "system_prompt", "metadata", "user"})
 
 
 def taken_from(request: ChatRequest) -> Fields:
@@ -48,10 +49,10 @@ def taken_from(request: ChatRequest) -> Fields:
     Raises:
         InvalidRequest: a field has another form than it may have (400).
     """
+    if _SAYING.isdisjoint(request):
+        return NOTHING
     said = {name: request[name] for name in (*_OWN, "system_prompt") if name in request}
     has_metadata = "metadata" in request
-    if not said and not has_metadata and "user" not in request:
-        return NOTHING
     for name in said:
         del request[name]
     metadata = _taken_from_metadata(request) if has_metadata else {}
