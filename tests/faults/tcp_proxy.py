@@ -17,7 +17,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from .closing import abort
 from .loops import turns
 
 Toxic = Callable[[AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
@@ -97,7 +96,7 @@ class TcpProxy:
     def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if task.cancelled():  # maybe before it began
-            abort(writer.transport)
+            writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

@@ -21,7 +21,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from .closing import abort
 from .loops import turns
 
 _MAX_HEAD = 1024 * 1024
@@ -169,7 +168,7 @@ class FaultUpstream:
     def _forget(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if task.cancelled():  # maybe before it began
-            abort(writer.transport)
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

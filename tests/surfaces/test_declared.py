@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from litestar import get
-from litestar.params import FromPath
+from litestar import Request, get
 
 from chatproxy import App, Principal, RequestContext, hookimpl
 from chatproxy.testing import make_app
@@ -29,8 +28,8 @@ class Routed:
     @hookimpl
     def routes(self) -> list[Any]:
         @get("/own/{name:str}", sync_to_thread=False, opt={"own_path": True, "access": "platform_admin"})
-        def own(name: FromPath[str]) -> str:
-            return name
+        def own(request: Request[Any, Any, Any]) -> str:
+            return str(request.path_params["name"])
 
         @get("/status", sync_to_thread=False)
         def status() -> str:
