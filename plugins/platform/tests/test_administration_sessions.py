@@ -16,6 +16,8 @@ from .administering import own_company
 from .tenants import Company
 from .tenants import company as new_company
 
+MAKES_TABLES = True
+
 SPELLINGS = pytest.mark.parametrize("prefix", ["/v1/sessions", "/atoms/chat/sessions"])
 ROOT = "platform_admin"
 ODD = ["a/b", "a//b/", "export", "..", "%2F", "é ☃", "a?b#c", "';--", "{x}", "a+b&c=d", "x" * 200]

@@ -17,6 +17,8 @@ from chatproxy_platform.config import Config, DatabaseConfig
 from chatproxy_platform.storage.database import Database
 from sqlalchemy import text
 
+MAKES_TABLES = True
+
 ROWS = 1100
 
 

@@ -15,6 +15,8 @@ from chatproxy_platform.storage.ddl import append_only
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+MAKES_TABLES = True
+
 ROWS = 1500
 
 

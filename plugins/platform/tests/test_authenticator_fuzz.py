@@ -14,6 +14,8 @@ from chatproxy.types import Headers
 
 from .keyed import key_id, world
 
+MAKES_TABLES = True
+
 GOOD = b"cp_abcdefgh01234567_" + b"A" * 43
 HEADERS: list[list[tuple[bytes, bytes]]] = [
     [(b"authorization", value)]

@@ -26,6 +26,8 @@ from chatproxy.errors import ConfigError
 
 from .keyed import PEPPER, key_id, world
 
+MAKES_TABLES = True
+
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:

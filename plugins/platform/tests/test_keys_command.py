@@ -16,6 +16,8 @@ from chatproxy_platform.identity.commands import keys_command
 
 from .keyed import key_id
 
+MAKES_TABLES = True
+
 SETTINGS = '[plugins]\nenabled = ["platform"]\n[plugins.platform]\ndatabase_url = "sqlite:///platform.db"\n'
 
 

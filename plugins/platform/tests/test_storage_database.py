@@ -19,6 +19,8 @@ from sqlalchemy.exc import IntegrityError
 
 from chatproxy.errors import ConfigError
 
+MAKES_TABLES = True
+
 
 def organization(name: str) -> Organization:
     return Organization(id=name, name=name, created_at=1)

@@ -17,6 +17,8 @@ from sqlalchemy import make_url, text
 from .conftest import POSTGRES
 from .faults import FaultProxy, fault_proxy
 
+MAKES_TABLES = True
+
 POOL = 3
 
 

@@ -19,6 +19,8 @@ from chatproxy_platform.storage.state import StateStore
 from chatproxy_platform.storage.tables import Organization, Revision
 from sqlalchemy import func, select
 
+MAKES_TABLES = True
+
 SCRIPT = Path(__file__).with_name("storage_process.py")
 
 

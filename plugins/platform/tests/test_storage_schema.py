@@ -25,6 +25,8 @@ from chatproxy.errors import ConfigError
 
 from .conftest import POSTGRES
 
+MAKES_TABLES = True
+
 NEWER = "UPDATE platform_schema_version SET version_num = '9999'"
 
 

@@ -20,6 +20,8 @@ from chatproxy.errors import ApiError, InvalidRequest
 
 from .usages import NOON, exchange, recorder, somebody
 
+MAKES_TABLES = True
+
 DAY = 86_400
 # key, user, organization, model, day, requests; each costs 10 tokens in, 5 out, and a dollar
 USED = [
