@@ -15,6 +15,8 @@ from chatproxy_platform.usage.commands import usage_command
 
 from .usages import NOWHERE, exchange, recorder, somebody
 
+MAKES_TABLES = True
+
 
 @pytest.fixture
 def used(database_url: str, tmp_path: Path) -> Config:
