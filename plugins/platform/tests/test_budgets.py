@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,8 +120,8 @@ async def test_what_other_processes_spent_is_found_at_the_next_look(database: Da
     await refusal(made, someone)
 
 
-async def test_closed_database_closes_a_budget_nobody_knows(sqlite_url: str) -> None:
-    database = Database(sqlite_url)  # without tables
+async def test_closed_database_closes_a_budget_nobody_knows(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")  # without tables
     with pytest.raises(StorageUnavailable):
         await limiter(database).reserve(context(), who(1.0), ask())
     lenient = limiter(database, limits={"on_counter_failure": "fail_open"})
