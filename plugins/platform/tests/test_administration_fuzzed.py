@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = "platform_admin"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PREFIXES = ("/v1/platform", "/api/v1/platform", "/v1/sessions", "/atoms/chat/sessions")
-OFTEN = settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+OFTEN = settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 class Fuzzed:
