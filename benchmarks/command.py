@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from benchmarks.report import write_between_markers
 from benchmarks.run import machine
 
+T = TypeVar("T")
 QUICK = (3, 0.2)
 """Rounds, and the part of each, of a check that is no result."""
 
@@ -33,3 +37,12 @@ def run_command(
     print(text)
     if options.write:
         write_between_markers(readme, text)
+
+
+def told(found: Iterable[T]) -> list[T]:
+    """What comes, printed as it comes."""
+    kept = []
+    for one in found:
+        print(msgspec.json.encode(one).decode(), flush=True)
+        kept.append(one)
+    return kept

@@ -5,21 +5,19 @@ Needs the plugin installed, Linux, taskset and two cores. Nothing is downloaded 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from benchmarks.command import run_command
+from benchmarks.command import run_command, told
 from benchmarks.otel import report
 from benchmarks.otel.cases import COLLECTORS, COSTS, MEASURED, STARTED
 from benchmarks.otel.measure import Bench, in_memory
 from benchmarks.otel.results import Counted, Rated
 
 _SERIES = ("path", "cost", "rate", "burst", "start")
-T = TypeVar("T")
 
 
 def measure(series: Sequence[str], *, rounds: int, scale: float) -> report.Results:
@@ -27,32 +25,23 @@ def measure(series: Sequence[str], *, rounds: int, scale: float) -> report.Resul
     results = report.Results()
     if "path" in series:
         found = in_memory(rounds)
-        results = msgspec.structs.replace(results, paths=_told(found.paths), calls=_told(found.calls))
+        results = msgspec.structs.replace(results, paths=told(found.paths), calls=told(found.calls))
     with ExitStack() as stack:
         bench = Bench(stack)
         if "cost" in series:
-            costs = _told(bench.costs(COSTS, MEASURED, max(1, rounds // 2), scale))
+            costs = told(bench.costs(COSTS, MEASURED, max(1, rounds // 2), scale))
             results = msgspec.structs.replace(results, costs=costs)
         if "rate" in series:
-            seen = _told(bench.rated(COLLECTORS, max(1, rounds // 3), scale))
+            seen = told(bench.rated(COLLECTORS, max(1, rounds // 3), scale))
             rated = [one for one in seen if isinstance(one, Rated)]
             counted = [one for one in seen if isinstance(one, Counted)]
             results = msgspec.structs.replace(results, rated=rated, counted=counted)
         if "burst" in series:
-            results = msgspec.structs.replace(results, bursts=_told(bench.bursts()))
+            results = msgspec.structs.replace(results, bursts=told(bench.bursts()))
         if "start" in series:
-            starts = _told(bench.starts(STARTED, max(1, rounds // 3)))
+            starts = told(bench.starts(STARTED, max(1, rounds // 3)))
             results = msgspec.structs.replace(results, starts=starts)
     return results
-
-
-def _told(found: Iterable[T]) -> list[T]:
-    """What comes, printed as it comes."""
-    kept = []
-    for one in found:
-        print(msgspec.json.encode(one).decode(), flush=True)
-        kept.append(one)
-    return kept
 
 
 def _tables(series: Sequence[str], rounds: int, scale: float, machine: str) -> str:

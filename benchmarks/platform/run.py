@@ -5,47 +5,36 @@ Needs the plugin with its extras for PostgreSQL and Redis, both servers, Linux, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from benchmarks.command import run_command
+from benchmarks.command import run_command, told
 from benchmarks.platform import report
 from benchmarks.platform.cases import COSTS, KEPT, MEASURED
 from benchmarks.platform.measure import Bench, called
 
 _SERIES = ("cost", "calls", "kept", "list", "audit")
-T = TypeVar("T")
 
 
 def measure(series: Sequence[str], *, rounds: int, scale: float) -> report.Results:
     """Run the chosen series."""
     results = report.Results()
     if "calls" in series:
-        results = msgspec.structs.replace(results, calls=_told(called()))
+        results = msgspec.structs.replace(results, calls=told(called()))
     with ExitStack() as stack:
         bench = Bench(stack)
         if "cost" in series:
-            results = msgspec.structs.replace(results, costs=_told(bench.costs(COSTS, MEASURED, rounds, scale)))
+            results = msgspec.structs.replace(results, costs=told(bench.costs(COSTS, MEASURED, rounds, scale)))
         if "kept" in series:
-            results = msgspec.structs.replace(results, kept=_told(bench.kept(KEPT, max(1, rounds // 3), scale)))
+            results = msgspec.structs.replace(results, kept=told(bench.kept(KEPT, max(1, rounds // 3), scale)))
         if "list" in series:
-            results = msgspec.structs.replace(results, listed=_told(bench.listed(scale)))
+            results = msgspec.structs.replace(results, listed=told(bench.listed(scale)))
         if "audit" in series:
-            results = msgspec.structs.replace(results, audited=_told(bench.audited(scale)))
+            results = msgspec.structs.replace(results, audited=told(bench.audited(scale)))
     return results
-
-
-def _told(found: Iterable[T]) -> list[T]:
-    """What comes, printed as it comes."""
-    kept = []
-    for one in found:
-        print(msgspec.json.encode(one).decode(), flush=True)
-        kept.append(one)
-    return kept
 
 
 def _tables(series: Sequence[str], rounds: int, scale: float, machine: str) -> str:

@@ -22,14 +22,6 @@ def rfc3339(micros: int | None) -> str | None:
     return datetime.fromtimestamp(micros / MICRO, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def parse_rfc3339(text: str) -> int:
-    """A client's time as it is stored; raises ValueError for what is no time with a zone."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("the time has no zone")
-    return round(moment.timestamp() * MICRO)
-
-
 def time_of(micros: int) -> datetime:
     """A stored time as a date in UTC, exactly."""
     return _EPOCH + timedelta(microseconds=micros)

@@ -180,7 +180,7 @@ class AuditConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     Attributes:
         on_failure: what an act does whose row cannot be written (disk full, database down): ``refuse`` it (503), or
             ``degrade``: do it, say so in the log and ``/readyz``, and write the row when it can be written.
-        model_access: also a row for each request that a guardrail blocked.
+        guardrail_blocks: also a row for each request that a guardrail blocked.
     """
 
     on_failure: Literal["refuse", "degrade"] = "refuse"
