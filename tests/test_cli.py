@@ -253,7 +253,9 @@ def test_fault_at_start_is_one_line_and_no_traceback(run: Run, command: str) -> 
 
 
 def test_module_of_the_current_directory_is_found(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "nearby_greeter.py").write_text(f"{PLUGIN}\nclass Thing:\n    pass\n")
+    (tmp_path / "nearby_greeter.py").write_text(
+        f"{PLUGIN}\nclass Thing:\n    @hookimpl\n    async def models(self):\n        return []\n"
+    )
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     outcome = run("plugins", "--json", "--plugin", "nearby_greeter:Thing")
     assert entries(outcome)["thing"]["origin"] == "module"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chatproxy.app import create_app
     from chatproxy.config import ModelConfig, ProxyConfig
     from chatproxy.embedding import ChatCompletionServer, ProxyHandler, ProxyPlugin
+    from chatproxy.handlers.answers import as_reply
 
 _LATE = {  # what needs the web framework is imported when first asked for, so that a plugin's import stays cheap
     "ChatCompletionServer": "chatproxy.embedding",
@@ -41,6 +42,7 @@ _LATE = {  # what needs the web framework is imported when first asked for, so t
     "ProxyConfig": "chatproxy.config",
     "ProxyHandler": "chatproxy.embedding",
     "ProxyPlugin": "chatproxy.embedding",
+    "as_reply": "chatproxy.handlers.answers",
     "create_app": "chatproxy.app",
 }
 
@@ -87,6 +89,7 @@ __all__ = [
     "UpstreamError",
     "Usage",
     "__version__",
+    "as_reply",
     "create_app",
     "hookimpl",
     "hookspecs",

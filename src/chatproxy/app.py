@@ -41,6 +41,7 @@ from chatproxy.surfaces.health import health_routes
 from chatproxy.surfaces.models import models_routes
 from chatproxy.surfaces.openapi import Description, docs_routes, openapi_config
 from chatproxy.surfaces.passthrough import passthrough_routes
+from chatproxy.surfaces.plugin_routes import model_route_paths, plugin_routes
 from chatproxy.surfaces.responses_routes import ResponsesSurface
 from chatproxy.translation.entries import entries_of
 from chatproxy.types.app import App
@@ -85,7 +86,7 @@ class ChatproxyApp:
 
     def _litestar(self) -> Litestar:
         parts = self._parts
-        gateway, description = Gateway(parts.engine, parts.app), Description()
+        gateway, description = Gateway(parts.engine, parts.app), Description(model_route_paths(parts.routes))
         responses = ResponsesSurface(gateway)
         self._runs = responses.runs
         catalogue = Catalogue(self.config.models, parts.engine.hooks, parts.list_models)
@@ -103,7 +104,7 @@ class ChatproxyApp:
                     route_handlers=[
                         *health_routes(__version__, self._readiness),
                         *docs_routes(description),
-                        *plugin_routes(parts.routes, plugin_route_guard(gateway)),
+                        *plugin_routes(gateway, parts.routes, plugin_route_guard(gateway)),
                     ],
                 ),
             ],
@@ -240,6 +241,7 @@ class _Parts:
         )
         for value in configs.values():
             self.app.set_config(value)
+        self.app.authenticators = frozenset(impl.plugin for impl in registry.impls["authenticate"])
         upstreams = make_upstreams(config, transport)
         self.relays = [UpstreamRelay(upstream) for upstream in upstreams]
         self.handlers = _handlers(upstreams, config, registry, configs, default_handler)
@@ -252,6 +254,7 @@ class _Parts:
             max_concurrency=config.max_concurrency,
             max_sse_line_bytes=config.max_sse_line_bytes,
             default_model=config.default_model,
+            fallback_model=config.fallback_model,
             enable_streaming=config.enable_streaming,
             report_translation=config.report_translation,
         )
@@ -303,27 +306,6 @@ def demo_model() -> ModelConfig:
         description="Deterministic and offline: for a first run, for examples and for tests.",
         capabilities=CAPABILITIES,
     )
-
-
-def plugin_routes(routes: Sequence[tuple[str, Any]], guard: Any) -> list[Any]:
-    """Mount plugins' routes, each behind the guard.
-
-    Under ``/plugins/<name>``, unless a route's ``opt`` says ``own_path=True``.
-
-    Raises:
-        PluginError: two plugins give the same path of their own.
-    """
-    mounted: list[Any] = []
-    own_paths: list[tuple[str, str]] = []
-    for plugin, route in routes:
-        if (getattr(route, "opt", None) or {}).get("own_path") is True:
-            own_paths += [(plugin, path) for path in getattr(route, "paths", ())]
-            mounted.append(RoutesUnder("/", guards=[guard], route_handlers=[route], opt={"plugin": plugin}))
-        else:
-            under = f"/plugins/{plugin}"
-            mounted.append(RoutesUnder(under, guards=[guard], route_handlers=[route], opt={"plugin": plugin}))
-    find_duplicates(own_paths, "route")
-    return mounted
 
 
 def _handlers(

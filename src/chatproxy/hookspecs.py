@@ -113,6 +113,7 @@ def routes(config: Any) -> Iterable[Any]:  # type: ignore[empty-body]
     """Called at start-up: Litestar route handlers (or routers, controllers) of this plugin.
 
     They are mounted under ``/plugins/<name>``, or at the path they give where their ``opt`` says ``own_path=True``.
+    A `ModelRoute` among them serves one model's chat completions at a path of its own.
     A route needs a principal wherever a plugin authenticates, unless its ``opt`` says ``public=True``. ``access`` in
     its ``opt`` names the role it is for, as the plugin that authenticates knows roles; what is not declared is for the
     highest.

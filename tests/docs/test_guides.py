@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatproxy import ProxyConfig, hookspecs
-from chatproxy.testing import ScriptedUpstream, make_app
+from chatproxy.testing import ScriptedUpstream, make_app, text_of
 from chatproxy.testing.matrix import CELLS, Cell, Said, cells_with
 from chatproxy.testing.matrix.said import scripted
 
@@ -90,9 +90,18 @@ async def test_ordered_plugin_of_the_guide_loads() -> None:
         assert (await gateway.chat("Hi")).status_code == 200
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["buffered", "streamed"])
+async def test_model_of_the_guide_that_counts_does_so(stream: bool) -> None:
+    names: dict[str, Any] = {}
+    exec(program_with("class Counter"), names)  # noqa: S102 - the guide's own program
+    async with make_app(handler=names["Counter"]()) as gateway:
+        answer = await gateway.chat("Count.", stream=stream)
+    assert (text_of(answer.content) if stream else answer.json()["choices"][0]["message"]["content"]) == "123"
+
+
 def test_each_program_of_the_guide_is_run_by_a_test() -> None:
     parts = ['"""Shout:', "async def test_buffered", "import CELLS", "class Config", "class Echo", "tryfirst=True"]
-    parts += ['"""Hush:', '"""Dice:']
+    parts += ['"""Hush:', '"""Dice:', "class Counter"]
     assert sorted(program_with(part) for part in parts) == sorted(PYTHON.values())
 
 

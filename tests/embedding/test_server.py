@@ -114,6 +114,17 @@ async def test_default_model_replaces_the_model_of_every_request(stream: bool) -
     assert [seen.json["model"] for seen in upstream.requests] == ["gpt-4", "gpt-4"]
 
 
+@pytest.mark.parametrize("given", [{}, {"model": None}], ids=["absent", "null"])
+async def test_fallback_model_answers_requests_that_name_none(given: dict[str, Any]) -> None:
+    upstream = ScriptedUpstream()
+    async with gateway(upstream=upstream, fallback_model="gpt-4") as app:
+        await app.client.post("/v1/chat/completions", json={"messages": HELLO, **given})
+        await said(app, stream=False, model="other")
+        empty = await app.client.post("/v1/chat/completions", json={"messages": HELLO, "model": ""})
+    assert [seen.json["model"] for seen in upstream.requests] == ["gpt-4", "other"]
+    assert empty.status_code == 400
+
+
 SYSTEM, DEVELOPER = {"role": "system", "content": "Own."}, {"role": "developer", "content": "Own."}
 RULE = "Rule."
 PROMPTS = {

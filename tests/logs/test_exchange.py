@@ -16,6 +16,7 @@ from chatproxy.types.exchange import Loss
 
 FULL = Exchange(
     request_id="req_1",
+    parent_id="req_0",
     path="/v1/chat/completions",
     model="gpt-x",
     upstream_model="gpt-x-2",
@@ -40,6 +41,7 @@ LINE = {
     "level": "info",
     "event": "exchange",
     "request_id": "req_1",
+    "parent_id": "req_0",
     "method": "POST",
     "path": "/v1/chat/completions",
     "surface": "chat",

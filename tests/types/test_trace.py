@@ -208,3 +208,39 @@ def test_one_tracer_is_enough() -> None:
     with pytest.raises(RuntimeError, match="Tracer already; use one plugin"):
         app.set_tracer(Tracer())
     assert app.tracer is tracer
+
+
+# ── parts of the work ──
+
+
+def test_part_has_a_place_below_its_parent_and_ends_once() -> None:
+    trace = adopted()
+    outer = trace.span("plan", {"a.step": 1})
+    inner = trace.span("search", parent=outer)
+    inner.set("a.found", True)
+    inner.end("timeout")
+    inner.end()
+    assert [span.name for span in trace.spans] == ["plan", "search"]
+    assert (outer.parent_id, inner.parent_id, inner.error_type) == ("", outer.span_id, "timeout")
+    assert (outer.attributes, inner.attributes) == ({"a.step": 1}, {"a.found": True})
+    assert FORM.fullmatch(inner.traceparent)
+    assert (inner.traceparent[36:52], outer.duration_s) == (inner.span_id, None)
+    assert inner.started_s >= outer.started_s
+    assert inner.duration_s is not None
+
+
+def test_parts_over_the_limit_and_untraced_ones_are_not_kept() -> None:
+    trace = adopted()
+    made = [trace.span("part") for _ in range(MAX_EVENTS + 1)]
+    assert (len(trace.spans), made[-1].span_id) == (MAX_EVENTS, "")
+    nowhere = Trace(PARENT)
+    part = nowhere.span("part")
+    part.end()
+    assert (list(nowhere.spans), part.traceparent) == ([], PARENT)
+
+
+def test_part_takes_no_attribute_that_a_trace_would_not_take() -> None:
+    with pytest.raises(TypeError, match=r"'a\.b'"):
+        adopted().span("part", {"a.b": object()})  # type: ignore[dict-item]
+    part = adopted().span("part", {f"a.{number}": number for number in range(MAX_ATTRIBUTES + 5)})
+    assert len(part.attributes) == MAX_ATTRIBUTES

@@ -56,6 +56,7 @@ class ProxyConfig(Section):
         upstream_url: address of the default upstream.
         upstream_api_key: its key; None: requests carry none, unless ``forward_authorization`` is on.
         default_model: replaces the model of every request.
+        fallback_model: stands in where a request names none.
         host: address to listen on.
         port: 0 takes a free one.
         workers: processes that share the port.
@@ -89,6 +90,7 @@ class ProxyConfig(Section):
     upstream_url: str = setting(default="https://api.openai.com/v1", check=checks.url_fault)
     upstream_api_key: str | None = setting(default=None, is_secret=True, check=checks.secret_fault)
     default_model: Text | None = None
+    fallback_model: Text | None = None
     host: str = setting(default="127.0.0.1", check=checks.host_fault)
     port: Port = 8765
     workers: Count = 1

@@ -6,21 +6,18 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any, cast
 
-from chatproxy.embedding import answers
 from chatproxy.engine.translated import execute
-from chatproxy.errors import ApiError, PluginError, UpstreamError
+from chatproxy.errors import PluginError
+from chatproxy.handlers.answers import as_reply
 from chatproxy.types.context import RequestContext
 from chatproxy.types.handler import Handler
 from chatproxy.types.reply import Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
-
-logger = logging.getLogger("chatproxy.embedding")
 
 DEFAULT_BACKEND = "upstream:default"
 
@@ -115,14 +112,10 @@ class HandlerAdapter:
         wants_stream, model = request.stream, request.model  # the handler may change both in the request
         run = _Run(ctx, self._handlers)
         answer = await self._call(run, request, wants_stream=wants_stream)
-        pieces = _Pieces(self.name, answer, model, run)
-        if wants_stream:
-            return Stream.of(pieces, headers=run.headers)
-        try:
-            whole = await _in_run(run, answers.whole_answer(answer, model))
-            return Completed(whole, headers=run.headers)
-        finally:
-            await pieces.aclose()
+        pieces = _InRun(answer, run) if hasattr(answer, "__aiter__") else answer
+        return await as_reply(
+            pieces, model=model, stream=wants_stream, name=self.name, headers=run.headers, close=run.aclose
+        )
 
     async def _call(self, run: _Run, request: ChatRequest, *, wants_stream: bool) -> Any:
         method = self._handler.execute
@@ -150,35 +143,22 @@ class HandlerAdapter:
             await close()
 
 
-class _Pieces(AsyncIterator[Mapping[str, Any]]):
-    """An answer as chunks; the handler's own code runs inside of its run, wherever the stream is read."""
+class _InRun(AsyncIterator[Any]):
+    """What a handler yields; its code runs inside of its run, wherever the stream is read."""
 
-    def __init__(self, name: str, answer: Any, model: str, run: _Run) -> None:
-        self._name = name
+    def __init__(self, answer: Any, run: _Run) -> None:
         self._answer = answer
-        self._chunks = answers.pieces(answer, model)
+        self._items = aiter(answer)
         self._run = run
 
-    async def __anext__(self) -> Mapping[str, Any]:
-        try:
-            chunk: Mapping[str, Any] = await _in_run(self._run, self._chunks.__anext__())
-        except (ApiError, StopAsyncIteration):
-            raise
-        except Exception as exc:
-            logger.exception("handler %r failed in its stream", self._name)
-            message = f"The handler '{self._name}' failed."
-            raise UpstreamError(message, status=500, code="handler_failed") from exc
-        return chunk
+    async def __anext__(self) -> Any:
+        return await _in_run(self._run, self._items.__anext__())
 
     async def aclose(self) -> None:
-        """Close the conversion, the handler's own iterator and what it had opened."""
-        try:
-            await self._chunks.aclose()
-            close = getattr(self._answer, "aclose", None) or getattr(self._answer, "close", None)
-            if close is not None and hasattr(self._answer, "__aiter__"):
-                await _in_run(self._run, close())
-        finally:
-            await self._run.aclose()
+        """Close the handler's own iterator."""
+        close = getattr(self._answer, "aclose", None) or getattr(self._answer, "close", None)
+        if close is not None:
+            await _in_run(self._run, close())
 
 
 async def _in_run(run: _Run, work: Any) -> Any:

@@ -15,6 +15,7 @@ import msgspec
 
 from chatproxy.engine.answer import Answer
 from chatproxy.engine.identity import RequestIds
+from chatproxy.engine.inner import Inner
 from chatproxy.engine.limits import EngineLimits
 from chatproxy.engine.live import Live
 from chatproxy.engine.meter import Meter
@@ -46,6 +47,9 @@ class Engine:
         hooks: the plugins' implementations.
         router: the core's own choice of a handler.
         log: gets every exchange once, when it has ended.
+
+    Attributes:
+        inner: exchanges inside of exchanges.
     """
 
     def __init__(self, hooks: Hooks, router: Router, limits: EngineLimits, log: Any) -> None:
@@ -55,6 +59,7 @@ class Engine:
         self.request_ids = RequestIds()
         self.live: set[Live] = set()
         self.draining = False
+        self.inner = Inner(self)
         self._log = log
         self._idle: asyncio.Event | None = None
 
@@ -62,13 +67,16 @@ class Engine:
 
     clock = staticmethod(time.perf_counter)
 
-    def begin(self, ctx: RequestContext) -> Live:
+    def begin(self, ctx: RequestContext, *, is_inner: bool = False) -> Live:
         """Admit an exchange that runs in the current task; its trace begins with it.
+
+        Args:
+            is_inner: it runs inside of another one, which stands for both where exchanges are counted and stopped.
 
         Raises:
             Overloaded: as many as allowed are running (503 with ``retry-after``).
         """
-        if len(self.live) >= self.limits.max_concurrency:
+        if len(self.live) >= self.limits.max_concurrency and not is_inner:
             raise Overloaded(f"Over {self.limits.max_concurrency} requests are being served; try again soon.")
         task = asyncio.current_task()
         if task is None:
@@ -79,7 +87,8 @@ class Engine:
         if tracer is not None:
             live.end_trace = tracer.begin(ctx)
             ctx.exchange.traceparent = ctx.trace.traceparent
-        self.live.add(live)
+        if not is_inner:
+            self.live.add(live)
         return live
 
     async def authenticate(self, ctx: RequestContext, headers: Mapping[str, str]) -> None:
@@ -206,6 +215,8 @@ class Engine:
         if self.limits.default_model is not None:
             request.model = self.limits.default_model
         model = request.get("model")
+        if model is None and self.limits.fallback_model is not None:
+            model = request.model = self.limits.fallback_model
         if not isinstance(model, str) or not model:
             raise InvalidRequest("You must provide a model parameter, a non-empty string.", param="model")
         exchange.model = model

@@ -17,6 +17,7 @@ class EngineLimits(NamedTuple):
     max_concurrency: int = 4096
     max_sse_line_bytes: int = MAX_LINE_BYTES
     default_model: str | None = None
+    fallback_model: str | None = None
     enable_streaming: bool = True
     report_translation: bool = False
 

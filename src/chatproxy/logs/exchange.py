@@ -59,6 +59,7 @@ class ExchangeLine(msgspec.Struct, gc=False):
     client_request_id: str | None
     translated_to: str | None
     translation_losses: list[str]
+    parent_id: str | None
 
 
 class ExchangeLog:
@@ -186,6 +187,7 @@ class ExchangeLog:
             None if client_id is None else self._clean(client_id[:256]),
             exchange.translated_to,
             [short(f"{loss.action} {loss.field}") for loss in losses] if losses else [],
+            exchange.parent_id or None,
         )
 
     def _detailed(self, line: ExchangeLine, exchange: Exchange) -> bytes:

@@ -61,6 +61,7 @@ class Registry:
         for plugin in self.loaded:
             self._register(plugin)
         self._refuse_unknown_hooks()
+        self._refuse_idle()
         self.placed: dict[str, tuple[PlacedImpl, ...]] = {name: self._place(spec) for name, spec in SPECS.items()}
 
     @property
@@ -115,6 +116,14 @@ class Registry:
                         hint = nearest(caller.name, SPECS)
                         where = location(impl.function)
                         raise PluginError(f"plugin {plugin.name!r}: unknown hook {caller.name!r}{hint} ({where})")
+
+    def _refuse_idle(self) -> None:
+        """One from outside that has no hooks does nothing: what it was installed for would be silently missing."""
+        for plugin in self.loaded:
+            if plugin.origin != "code" and not self._manager.get_hookcallers(plugin.obj):
+                raise PluginError(
+                    f"plugin {plugin.name!r}{_origin(plugin)}: it implements no hook; is it the right module?"
+                )
 
     def _place(self, spec: HookSpec) -> tuple[PlacedImpl, ...]:
         candidates = []

@@ -43,6 +43,8 @@ class MemorySessionStore:
         clock: seconds that never go back.
     """
 
+    durable = False
+
     def __init__(
         self,
         *,

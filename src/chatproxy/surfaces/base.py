@@ -95,7 +95,9 @@ def open_context(gateway: Gateway, scope: Scope, layout: Layout) -> tuple[Reques
         is_traced_by_client=parent == traceparent,
         credentials=credentials,
         call_tool=gateway.engine.call_tool,
+        inner=gateway.engine.inner,
         route=gateway.routes.get(id(scope.get("route_handler")), UNKNOWN_ROUTE),
+        query=scope.get("query_string", b""),
     )
     exchange.traceparent = context.traceparent
     return context, Headers(raw, with_secrets=True)

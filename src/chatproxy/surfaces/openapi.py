@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, Router, get
@@ -51,15 +52,20 @@ _FALLBACK = b"""
 
 
 class Description:
-    """The description of one application, made when it is first asked for: it takes as long as the rest of a start."""
+    """The description of one application, made when it is first asked for: it takes as long as the rest of a start.
 
-    def __init__(self) -> None:
+    Args:
+        more: paths of plugins' raw ASGI routes.
+    """
+
+    def __init__(self, more: Mapping[str, PathItem] | None = None) -> None:
+        self._more = more or {}
         self._schema: dict[str, Any] | None = None
 
     def of(self, app: Litestar) -> dict[str, Any]:
         """The description as JSON has it; the same each time."""
         if self._schema is None:
-            describe_surfaces(app)
+            describe_surfaces(app, self._more)
             self._schema = app.openapi_schema.to_schema()
         return self._schema
 
@@ -125,11 +131,12 @@ def with_fallback(page: bytes) -> bytes:
     return page.replace(b"</body>", _FALLBACK + b"</body>", 1)
 
 
-def describe_surfaces(app: Litestar) -> None:
-    """Add the operations of the raw ASGI routes."""
+def describe_surfaces(app: Litestar, more: Mapping[str, PathItem]) -> None:
+    """Add the operations of the raw ASGI routes: the surfaces', and ``more`` by path."""
     paths = app.openapi_schema.paths
     if paths is None:
         return
+    paths.update(more)
     for prefix in ("/v1", ""):
         suffix = "" if prefix else "_unversioned"
         for path, item in {**operations(suffix), **passthrough_operations(suffix)}.items():

@@ -19,6 +19,8 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from chatproxy.types.route import ModelRoute
+
 OBJECT = Schema(type=OpenAPIType.OBJECT, additional_properties=True)
 _STRING = Schema(type=OpenAPIType.STRING)
 _NULLABLE_STRING = Schema(type=[OpenAPIType.STRING, OpenAPIType.NULL])
@@ -130,19 +132,29 @@ def get_of(operation_id: str, tag: str, summary: str, schema: Schema) -> Operati
     )
 
 
-def _post(described: Described, suffix: str) -> Operation:
+def model_route_operation(route: ModelRoute) -> Operation:
+    """What a path of one model takes: a chat completion's request, whose model it knows."""
+    described = Described(
+        route.path, f"ask{route.path.replace('/', '_').replace('-', '_')}", "chat", f"Ask the model {route.model}.",
+        {"messages": _LIST}, {"messages": _USER}, streams=True,
+    )  # fmt: skip
+    return _post(described, "", needs_model=False)
+
+
+def _post(described: Described, suffix: str, *, needs_model: bool = True) -> Operation:
     done = answer("The answer; with stream, its events." if described.streams else "The answer.", OBJECT)
     if described.streams and done.content is not None:
         done.content["text/event-stream"] = OpenAPIMediaType()
-    properties: dict[str, Any] = {"model": Schema(type=OpenAPIType.STRING, min_length=1), **described.fields}
+    model: dict[str, Any] = {"model": Schema(type=OpenAPIType.STRING, min_length=1)} if needs_model else {}
+    properties: dict[str, Any] = {**model, **described.fields}
     if described.streams:
         properties["stream"] = Schema(type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL])
     schema = Schema(
         type=OpenAPIType.OBJECT,
-        required=["model", *described.fields],
+        required=[*model, *described.fields],
         additional_properties=True,
         properties=properties,
-        examples=[{"model": "demo", **described.example}],
+        examples=[{**({"model": "demo"} if needs_model else {}), **described.example}],
     )
     return Operation(
         operation_id=described.name + suffix,

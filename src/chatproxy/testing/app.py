@@ -33,7 +33,7 @@ class Gateway:
         self.app = app
         self.upstream = upstream
         self._stack: Any = None
-        self.client: httpx.AsyncClient = httpx.AsyncClient()
+        self.client = httpx.AsyncClient(transport=upstream)  # a stand-in; one without a transport reads certificates
 
     async def __aenter__(self) -> Self:
         self._stack = self._open()

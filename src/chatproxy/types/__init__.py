@@ -18,12 +18,12 @@ from chatproxy.types.reply import ChatResponse, Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.responses import RESPONSES
 from chatproxy.types.rounds import Rounds, checked_events
-from chatproxy.types.route import Route
+from chatproxy.types.route import ModelRoute, Route
 from chatproxy.types.scoring import EMBEDDINGS, MODERATIONS, RERANK
 from chatproxy.types.stats import GatewayStats, PluginStats
 from chatproxy.types.stream import StreamEvent, StreamTransform
 from chatproxy.types.text import Text
-from chatproxy.types.trace import AttributeValue, Hop, Trace, TraceEvent, Tracer
+from chatproxy.types.trace import AttributeValue, Hop, Trace, TraceEvent, Tracer, TraceSpan
 from chatproxy.types.usage import Usage, estimate_tokens
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "JsonBody",
     "Layout",
     "Model",
+    "ModelRoute",
     "Mutation",
     "PluginStats",
     "Principal",
@@ -72,6 +73,7 @@ __all__ = [
     "ToolRunner",
     "Trace",
     "TraceEvent",
+    "TraceSpan",
     "Tracer",
     "Usage",
     "assembly_for",

@@ -28,6 +28,7 @@ class App:
         redact: a text without the secrets that this process knows of, and without what looks like a credential; for
             plugins that send texts elsewhere.
         stats: what the gateway is doing now.
+        authenticators: the plugins that implement `authenticate`; where there is none, everybody may ask.
         routes: all that is served; complete when `lifespan` is entered.
         entries_of: chat messages without instructions as the entries of a conversation on another surface, by
             (messages, surface); raises `InvalidRequest` for what that surface cannot hold.
@@ -51,6 +52,7 @@ class App:
         self.tracer: Tracer | None = None
         self.redact = redact
         self.stats = stats
+        self.authenticators: frozenset[str] = frozenset()
         self.routes: Sequence[Route] = ()
         self.entries_of = entries_of
         self.settings = settings

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from chatproxy.types.app import App
 from chatproxy.types.attempt import Attempt
 from chatproxy.types.exchange import Exchange
 from chatproxy.types.layout import Layout
 from chatproxy.types.model import Principal, ToolCall, ToolResult, ToolRunner
+from chatproxy.types.reply import ChatResponse
 from chatproxy.types.request import ChatRequest
 from chatproxy.types.route import UNKNOWN_ROUTE, Route
-from chatproxy.types.trace import Trace
+from chatproxy.types.trace import Trace, TraceSpan
 
 T = TypeVar("T")
 
@@ -24,6 +25,19 @@ SECRET_HEADERS = frozenset(
     }
 )  # fmt: skip
 _SECRET_ENDINGS = ("authorization", "-api-key", "-apikey", "-token", "-secret", "-password", "-credentials", "-auth")
+
+
+class InnerExchanges(Protocol):
+    """Runs exchanges inside of exchanges; the engine's."""
+
+    async def ask(self, parent: RequestContext, body: Mapping[str, Any], span: TraceSpan | None) -> ChatResponse:
+        """The buffered reply."""
+
+    def ask_stream(
+        self, parent: RequestContext, body: Mapping[str, Any], span: TraceSpan | None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The data of each event."""
+
 
 ToolBracket = Callable[["RequestContext", ToolCall, ToolRunner], Awaitable[ToolResult]]
 
@@ -103,15 +117,20 @@ class RequestContext:
         attempt: the last time that a handler was asked; a handler's own when `execute` is called, until it first waits.
         state: for plugins to carry values from hook to hook; key by plugin name.
         route: which of the gateway's routes was asked, whatever the path looks like.
+        session_id: the conversation that the exchange belongs to, set in `before_request` by the plugin that keeps
+            conversations; None where none does, or before. Who keeps something for each conversation keys it by this.
+        depth: how many exchanges this one runs inside of; 0 for a client's own.
         is_exchange: whether this is an exchange with an end, see `at_end`; a listing or a plugin's route is none.
+        query: of the request's target, as it came, without the question mark.
         reply_headers: more headers for the answer, errors and streams included; names lower-case. Of an exchange only.
         client_view: gives a text that a model gets as the client knows it; set by a plugin that hides something from
             the model and puts it back for the client, None where none does.
     """
 
     __slots__ = (
-        "_call_tool", "app", "attempt", "client_view", "credentials", "endings", "exchange", "headers", "is_exchange",
-        "layout", "principal", "reply_headers", "request", "request_id", "route", "started_s", "state", "trace",
+        "_call_tool", "_inner", "app", "attempt", "client_view", "credentials", "depth", "endings", "exchange",
+        "headers", "is_exchange", "layout", "principal", "query", "reply_headers", "request", "request_id", "route",
+        "session_id", "started_s", "state", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -127,7 +146,10 @@ class RequestContext:
         is_traced_by_client: bool = False,
         credentials: bytes | None = None,
         call_tool: ToolBracket | None = None,
+        inner: InnerExchanges | None = None,
+        depth: int = 0,
         route: Route = UNKNOWN_ROUTE,
+        query: bytes = b"",
     ) -> None:
         self.app = app
         self.exchange = exchange
@@ -146,7 +168,11 @@ class RequestContext:
         self.client_view: Callable[[str], str] | None = None
         self.endings: list[Callable[[Exchange], None]] = []
         self.credentials = Credentials(credentials)
+        self.depth = depth
+        self.session_id: str | None = None
+        self.query = query
         self._call_tool = call_tool
+        self._inner = inner
 
     @property
     def traceparent(self) -> str:
@@ -215,6 +241,35 @@ class RequestContext:
         if self._call_tool is None:
             return await run(call)
         return await self._call_tool(self, call, run)
+
+    async def ask(self, body: Mapping[str, Any], *, span: TraceSpan | None = None) -> ChatResponse:
+        """Ask a model through the gateway, as this exchange's principal: an exchange inside of this one.
+
+        All hooks but `authenticate` see it, limits and accounts count it, and its record has ``parent_id``.
+
+        Args:
+            body: of a chat completion; ``stream`` is ignored.
+            span: the part of this exchange's work that asks; for traces.
+
+        Raises:
+            ApiError: it failed or was refused; ``loop_detected`` (508) where exchanges within exchanges go too deep.
+            RuntimeError: this is no exchange of a gateway.
+
+        Example:
+            ``reply = await ctx.ask({"model": "demo", "messages": [{"role": "user", "content": "Hello"}]})``
+        """
+        return await self._asked().ask(self, body, span)
+
+    def ask_stream(
+        self, body: Mapping[str, Any], *, span: TraceSpan | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """As `ask`, streamed: the data of each event, without the end's. Close it where you leave it early."""
+        return self._asked().ask_stream(self, body, span)
+
+    def _asked(self) -> InnerExchanges:
+        if self._inner is None or not self.is_exchange:
+            raise RuntimeError(f"{self.exchange.path} is no exchange: no model can be asked inside of it")
+        return self._inner
 
     def bracket_tools(self, wrap: Callable[[ToolBracket], ToolBracket]) -> ToolBracket | None:
         """Put something around every tool call; the engine's. Returns what `restore_tools` takes."""

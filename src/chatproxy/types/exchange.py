@@ -95,6 +95,7 @@ class Exchange(msgspec.Struct, kw_only=True):
         translated_to: the surface the handler was spoken to in, where it does not speak the client's.
         translation_losses: what that surface could not carry.
         clock_s: `time.perf_counter` at the start, which ``*_s`` values of its parts count from.
+        parent_id: the request id of the exchange inside of which this one ran; empty for a client's own.
         route: the path's template, for example ``/v1/files/{file_id}``; empty where it is the path.
         hook_calls: calls that returned something, rejected, failed or were skipped, in order; all calls where
             ``is_detailed``.
@@ -104,6 +105,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     """
 
     request_id: str
+    parent_id: str = ""
     surface: str = "chat"
     method: str = "POST"
     path: str = ""

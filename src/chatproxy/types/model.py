@@ -112,7 +112,13 @@ class Command(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SessionStore(Protocol):
-    """Per-session state of any plugin. Keys are ``(namespace, key)``; a namespace is a plugin's name."""
+    """Per-session state of any plugin. Keys are ``(namespace, key)``; a namespace is a plugin's name.
+
+    Attributes:
+        durable: what is stored outlives the process; a store that does not say is taken to be.
+    """
+
+    durable: bool
 
     async def get(self, namespace: str, key: str) -> bytes | None:
         """The stored value; None where there is none or its time is over."""

@@ -44,6 +44,44 @@ class TraceEvent(NamedTuple):
     attributes: dict[str, AttributeValue]
 
 
+class TraceSpan:
+    """Part of an exchange's work, with a beginning and an end; `Trace.span` begins it.
+
+    Attributes:
+        started_s: from the exchange's start.
+        duration_s: None while it goes on.
+        error_type: a short code where it failed.
+        span_id: 16 hexadecimal digits; empty where nobody traces.
+        parent_id: the span it is part of; empty for the exchange's own.
+        traceparent: W3C header for what is asked of others as part of it.
+    """
+
+    __slots__ = (
+        "_clock_s", "attributes", "duration_s", "error_type", "name", "parent_id", "span_id", "started_s", "traceparent"
+    )  # fmt: skip
+
+    def __init__(self, name: str, hop: Hop, *, parent_id: str, started_s: float) -> None:
+        self.name = name
+        self.span_id, self.traceparent = hop
+        self.parent_id = parent_id
+        self.started_s = started_s
+        self.duration_s: float | None = None
+        self.error_type: str | None = None
+        self.attributes: dict[str, AttributeValue] = {}
+        self._clock_s = time.perf_counter()
+
+    def set(self, name: str, value: AttributeValue) -> None:
+        """Add an attribute; see `Trace.set`."""
+        if len(self.attributes) < MAX_ATTRIBUTES or name in self.attributes:
+            self.attributes[_named(name)] = _fitting(name, value)
+
+    def end(self, error_type: str | None = None) -> None:
+        """It is over; the first end counts."""
+        if self.duration_s is None:
+            self.duration_s = time.perf_counter() - self._clock_s
+            self.error_type = error_type
+
+
 class Trace:
     """``ctx.trace``: one for each exchange.
 
@@ -56,13 +94,14 @@ class Trace:
         is_recording: what is set here is kept; where it is False, setting costs nothing and does nothing.
         attributes: what plugins set, by name.
         events: what plugins said that happened, in order.
+        spans: parts of the work, in the order of their beginnings.
         hidden: texts that must not stand in what is exported, with what stands for them.
         hides_all: more was hidden than is kept here, so that no content of a message may be exported at all.
     """
 
     __slots__ = (
         "_started_s", "attributes", "baggage", "events", "hidden", "hides_all", "is_recording", "is_remote",
-        "is_traced", "traceparent", "tracestate",
+        "is_traced", "spans", "traceparent", "tracestate",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +115,7 @@ class Trace:
         self.is_recording = False
         self.attributes: Mapping[str, AttributeValue] = _NOTHING
         self.events: Sequence[TraceEvent] = ()
+        self.spans: Sequence[TraceSpan] = ()
         self.hidden: Mapping[str, str] = _NOTHING
         self.hides_all = False
         self._started_s = started_s
@@ -106,7 +146,7 @@ class Trace:
         self.is_traced = True
         self.is_recording = is_recording
         if is_recording:
-            self.attributes, self.events, self.hidden = {}, [], {}
+            self.attributes, self.events, self.spans, self.hidden = {}, [], [], {}
 
     def hop(self) -> Hop:
         """A span for a request that leaves the gateway now: for handlers, and plugins that call others."""
@@ -136,6 +176,29 @@ class Trace:
         short, fitting = _named(name), {_named(key): _fitting(key, value) for key, value in given}
         if isinstance(self.events, list) and len(self.events) < MAX_EVENTS:
             self.events.append(TraceEvent(short, time.perf_counter() - self._started_s, fitting))
+
+    def span(
+        self, name: str, attributes: Mapping[str, AttributeValue] | None = None, *, parent: TraceSpan | None = None
+    ) -> TraceSpan:
+        """Begin a part of the exchange's work, a span of its own in the trace; end it with `TraceSpan.end`.
+
+        The first 128 of an exchange are kept. See `set` for names, values and errors.
+
+        Args:
+            parent: the part that this one belongs to; None for the exchange's own span.
+
+        Example:
+            ``span = ctx.trace.span("graph plan", {"graph.step": 3})``
+        """
+        is_kept = isinstance(self.spans, list) and len(self.spans) < MAX_EVENTS
+        hop = self.hop() if is_kept else Hop("", self.traceparent)
+        started_s = time.perf_counter() - self._started_s
+        made = TraceSpan(_named(name), hop, parent_id=parent.span_id if parent else "", started_s=started_s)
+        for key, value in (attributes or {}).items():
+            made.set(key, value)
+        if is_kept and isinstance(self.spans, list):
+            self.spans.append(made)
+        return made
 
     def hide(self, text: str, stand_in: str = "***") -> None:
         """Have a text replaced in all that is exported of this exchange, contents of messages included.

@@ -135,20 +135,18 @@ class Beginning:
         return partial(contexts.detach, contexts.attach(set_span_in_context(_Current(trace), self._base)))
 
     def _origin(self, ctx: RequestContext) -> _Origin:
-        """The parent: a span that is open in this task, as an instrumentation around us makes it, else the client's."""
+        """The parent: a span that is open in this task, as an instrumentation around us makes it, else the client's.
+
+        That of an exchange inside of another one is what the outer one says.
+        """
         trace, current = ctx.trace, contexts.get_current()
+        if ctx.depth:
+            return _Origin(_parent_of(trace, is_remote=False), None)
         if current and (around := get_current_span(current).get_span_context()).is_valid:
             return _Origin(around, None)
         if not trace.is_remote or self._config.context == "ignore":
             return _UNKNOWN
-        state = TraceState.from_header([trace.tracestate]) if trace.tracestate else None
-        theirs = SpanContext(
-            int(trace.trace_id, 16),
-            int(trace.span_id, 16),
-            is_remote=True,
-            trace_flags=TraceFlags(trace.flags),
-            trace_state=state,
-        )
+        theirs = _parent_of(trace, is_remote=True)
         return _Origin(theirs, None) if self._config.context == "trust" else _Origin(None, theirs)
 
     def _sample(
@@ -180,3 +178,14 @@ class Beginning:
         ctx.trace.baggage = ",".join(f"{key}={quote(value)}" for key, value in allowed.items())
         for key, value in allowed.items():
             ctx.trace.set(key, value)  # which is cleaned when it is exported
+
+
+def _parent_of(trace: Trace, *, is_remote: bool) -> SpanContext:
+    """The span that a trace's header names."""
+    return SpanContext(
+        int(trace.trace_id, 16),
+        int(trace.span_id, 16),
+        is_remote=is_remote,
+        trace_flags=TraceFlags(trace.flags),
+        trace_state=TraceState.from_header([trace.tracestate]) if trace.tracestate else None,
+    )

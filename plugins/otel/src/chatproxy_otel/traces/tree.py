@@ -1,7 +1,7 @@
 """Tree: the spans of one exchange, from its record.
 
-Read `Tree.write` from top to bottom: the server's span, hooks, model calls with their attempts, tools. It runs when the
-last byte is out, on nobody's time.
+Read `Tree.write` from top to bottom: the server's span, hooks, model calls with their attempts, tools, parts
+of the work that plugins named. It runs when the last byte is out, on nobody's time.
 Source: GenAI conventions, "Spans"; HTTP conventions, "HTTP spans"; MCP conventions, "Client".
 """
 
@@ -85,6 +85,7 @@ class Tree:
                     self._attempt(ended, attempt, resent, own)
         for tool in exchange.tool_calls:
             self._tool(ended, tool, own)
+        self._parts(ended, own)
         return contexts
 
     # -- our side -----------------------------------------------------------------------------------------------------
@@ -128,6 +129,24 @@ class Tree:
         if hook.outcome in {"error", "timeout"}:
             mark(span, names, hook.outcome, self._fitter)
         self._maker.end(span, ended.ns(hook.started_s + hook.duration_s))
+
+    def _parts(self, ended: Ended, own: SpanContext) -> None:
+        """The spans that plugins made of parts of the work; one that nobody ended goes on to the exchange's end."""
+        exchange, made = ended.ctx.exchange, {"": own}
+        for part in ended.ctx.trace.spans:
+            span = self._maker.start(
+                self._shown(part.name),
+                SpanKind.INTERNAL,
+                span_id=part.span_id,
+                parent=made.get(part.parent_id, own),
+                start_ns=ended.ns(part.started_s),
+                attributes=self._fitter.items(part.attributes),
+            )
+            made[part.span_id] = span.get_span_context()
+            if part.error_type is not None:
+                mark(span, self._names, part.error_type, self._fitter)
+            end_s = exchange.duration_s if part.duration_s is None else part.started_s + part.duration_s
+            self._maker.end(span, ended.ns(end_s))
 
     # -- the model's side ---------------------------------------------------------------------------------------------
 

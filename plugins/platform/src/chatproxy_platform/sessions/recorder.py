@@ -92,7 +92,7 @@ class Sessions:
         fields = taken_from(request)
         if fields.system_prompt is not None:
             request.instruct(fields.system_prompt, "prepend")
-        if not self._config.enabled or ctx.surface not in SURFACES:
+        if not self._config.enabled or ctx.surface not in SURFACES or ctx.depth:  # what models ask models is no turn
             return
         session_id = fields.session_id or new_id("session")
         ctx.reply_headers[HEADER] = (
@@ -106,7 +106,7 @@ class Sessions:
             is_new=fields.session_id is None,
             metadata=fields.metadata,
         )
-        ctx.state[STATE] = running
+        ctx.state[STATE], ctx.session_id = running, session_id
         if user is not None and owner is not None:
             running.organization_id = organization_of(identity, fields)
             await self._join(ctx, request, running)

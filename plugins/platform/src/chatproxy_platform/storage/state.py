@@ -47,6 +47,8 @@ class StateStore:
         database: it is opened and closed by whoever made it.
     """
 
+    durable = True
+
     def __init__(self, database: Database, *, ttl_s: float = TTL_S, lease_s: float = LEASE_S) -> None:
         self.database = database
         self._ttl_s = ttl_s
