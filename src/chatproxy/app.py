@@ -90,24 +90,18 @@ class ChatproxyApp:
         responses = ResponsesSurface(gateway)
         self._runs = responses.runs
         catalogue = Catalogue(self.config.models, parts.engine.hooks, parts.list_models)
+        max_body_bytes = self.config.max_body_bytes
+        own = [
+            *exchange_routes(gateway),
+            *responses.routes(),
+            *models_routes(gateway, catalogue),
+            *passthrough_routes(gateway, parts.relays, self.config.models, max_body_bytes=max_body_bytes),
+        ]
+        plain = [*health_routes(__version__, self._readiness), *docs_routes(description)]
+        taken = {path for route in (*own, *plain) for path in route.paths}
+        plugins = plugin_routes(gateway, parts.routes, plugin_route_guard(gateway), taken)
         app = Litestar(
-            [
-                *exchange_routes(gateway),
-                *responses.routes(),
-                *models_routes(gateway, catalogue),
-                *passthrough_routes(
-                    gateway, parts.relays, self.config.models, max_body_bytes=self.config.max_body_bytes
-                ),
-                RoutesUnder(
-                    "/",
-                    middleware=[identified(gateway)],
-                    route_handlers=[
-                        *health_routes(__version__, self._readiness),
-                        *docs_routes(description),
-                        *plugin_routes(gateway, parts.routes, plugin_route_guard(gateway)),
-                    ],
-                ),
-            ],
+            [*own, RoutesUnder("/", middleware=[identified(gateway)], route_handlers=[*plain, *plugins])],
             exception_handlers=exception_handlers(gateway),
             openapi_config=openapi_config(__version__, description),
             lifespan=[self._lifespan],

@@ -29,7 +29,7 @@ def report(demo: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[st
     folder = tmp_path_factory.mktemp("schemathesis")
     path = folder / "report.json"
     location = f"{demo.removesuffix('/v1')}/schema/openapi.json"
-    options = ["--max-examples", "40", "--seed", "20", "--generation-database", "none", "--no-color"]
+    options = ["--max-examples", "15", "--seed", "20", "--generation-database", "none", "--no-color"]
     reports = ["--report", "json", "--report-json-path", str(path)]
     argv = [sys.executable, "-c", COMMAND, "run", location, "--checks", ",".join(CHECKS), *options, *reports]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=170, check=False)

@@ -16,6 +16,7 @@ PAGES = sorted(
         *ROOT.glob("benchmarks/*.md"),
         *ROOT.glob("plugins/*/*.md"),
         *ROOT.glob("sdk/*.md"),
+        *ROOT.glob("sdk/docs/*.md"),
     ]
 )
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

@@ -38,7 +38,7 @@ def test_everything_that_is_tested_has_an_environment() -> None:
 
 
 def test_fragments_are_full_sentences_of_a_known_kind() -> None:
-    fragments = [*ROOT.glob("changelog.d/*"), *ROOT.glob("plugins/*/changelog.d/*")]
+    fragments = [*ROOT.glob("changelog.d/*"), *ROOT.glob("plugins/*/changelog.d/*"), *ROOT.glob("sdk/changelog.d/*")]
     assert fragments
     for fragment in fragments:
         assert FRAGMENT.fullmatch(fragment.name), fragment

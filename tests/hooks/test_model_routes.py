@@ -113,6 +113,13 @@ async def test_two_models_at_one_path_are_refused() -> None:
             pass
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/livez", "/docs", "/v1/models"])
+async def test_path_of_the_gateway_itself_is_refused(path: str) -> None:
+    with pytest.raises(PluginError, match=path):
+        async with make_app(plugins=[Served(ModelRoute(path=path, model="a"))]):
+            pass
+
+
 async def test_path_is_described() -> None:
     async with make_app(plugins=[Served(ModelRoute(path="/support", model="gpt"))]) as gateway:
         described = (await gateway.client.get("/schema/openapi.json")).json()["paths"]["/support"]["post"]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ GUARDRAILS = ROOT / "plugins" / "guardrails"
 MCP = ROOT / "plugins" / "mcp"
 OTEL = ROOT / "plugins" / "otel"
 PLATFORM = ROOT / "plugins" / "platform"
+SDK = ROOT / "sdk"
 STEP_TIMEOUT_S = 240
 
 
@@ -48,16 +50,6 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 
-def build_wheels(into: Path, *sources: Path) -> list[Path]:
-    """Build a wheel of each source tree, from a copy, so that nothing is left in the tree."""
-    for source in sources:
-        copy = into / "source" / source.name
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "dist", "build")
-        shutil.copytree(source, copy, ignore=ignored)
-        run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", into / "wheels", copy)
-    return sorted((into / "wheels").glob("*.whl"))
-
-
 class Environment:
     """A virtual environment that holds nothing but what is installed here."""
 
@@ -73,7 +65,7 @@ class Environment:
     def distributions(self) -> dict[str, str]:
         """Installed distributions: name and version."""
         listed = json.loads(self.pip("list", "--format", "json"))
-        return {entry["name"].lower(): entry["version"] for entry in listed}
+        return {entry["name"].lower().replace("_", "-"): entry["version"] for entry in listed}
 
     def chatproxy(self, *arguments: str | Path, code: int = 0) -> str:
         """Run the installed command, away from the source tree."""
@@ -95,10 +87,26 @@ class Environment:
         assert code == 0, server.output
 
 
+def build_wheels(into: Path, *sources: Path) -> list[Path]:
+    """Build a wheel of each source tree, from a copy, so that nothing is left in the tree.
+
+    One environment holds what all of them name in ``build-system.requires``: pip would make one for each.
+    """
+    copies, wanted = [into / "source" / source.name for source in sources], set[str]()
+    for source, copy in zip(sources, copies, strict=True):
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "dist", "build")
+        shutil.copytree(source, copy, ignore=ignored)
+        wanted.update(tomllib.loads((copy / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"])
+    builder = Environment(into / "builder")
+    builder.pip("install", *sorted(wanted))
+    builder.pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", into / "wheels", *copies)
+    return sorted((into / "wheels").glob("*.whl"))
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Wheels of the core, the plugins of this repository and the plugin ``hello``, by distribution."""
-    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, MCP, OTEL, PLATFORM, HELLO)
+    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GUARDRAILS, MCP, OTEL, PLATFORM, SDK, HELLO)
     return {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in built}
 
 

@@ -124,6 +124,7 @@ def test_removed_plugin_is_gone(hello: Environment, config: Path) -> None:
         "chatproxy-mcp",
         "chatproxy-otel",
         "chatproxy-platform",
+        "chatproxy-sdk",
     ],
 )
 def test_wheel_holds_the_package_typed_and_nothing_else(wheels: dict[str, Path], distribution: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import chatproxy_guardrails
-import chatproxy_platform
+import chatproxy_platform.plugin
 import httpx
 from chatproxy_platform.identity.records import OPERATOR
 from chatproxy_platform.identity.specs import KeySpec
@@ -64,7 +64,7 @@ async def guarded(
         "guardrails": {"policy": [{"name": "private", "check": "pii", **policy}]},
         "platform": {"database_url": f"sqlite:///{folder / 'platform.db'}", "allowed_hosts": ["gateway"]},
     }
-    plugins = [chatproxy_guardrails, chatproxy_platform, eye]
+    plugins = [chatproxy_guardrails, chatproxy_platform.plugin, eye, *options.pop("plugins", ())]
     async with make_app(plugins=plugins, upstream=upstream, plugin_settings=tables, **options) as gateway:
         platform = eye.app.plugin(Platform)
         _, text = await platform.keys.create(OPERATOR, KeySpec())

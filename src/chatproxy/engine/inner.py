@@ -123,7 +123,7 @@ class Inner:
             credentials=parent.credentials.reveal(),
             call_tool=self._engine.call_tool,
             inner=self,
-            depth=parent.depth + 1,
+            parent=parent,
             route=parent.route,
         )
         ctx.principal = parent.principal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from litestar import Router, asgi
@@ -22,16 +22,21 @@ from chatproxy.types.route import ModelRoute
 PluginRoute = tuple[str, Any]
 
 
-def plugin_routes(gateway: Gateway, routes: Sequence[PluginRoute], guard: Any) -> list[Any]:
+def plugin_routes(
+    gateway: Gateway, routes: Sequence[PluginRoute], guard: Any, taken: Collection[str] = ()
+) -> list[Any]:
     """Mount plugins' routes, each behind the guard.
 
     Under ``/plugins/<name>``, unless a route's ``opt`` says ``own_path=True``; a `ModelRoute` has its own path always.
 
+    Args:
+        taken: paths that the core serves itself.
+
     Raises:
-        PluginError: two plugins give the same path of their own.
+        PluginError: two plugins give the same path of their own, or one a path of the core.
     """
     mounted: list[Any] = []
-    own_paths: list[tuple[str, str]] = []
+    own_paths: list[tuple[str, str]] = [("chatproxy", path) for path in taken]
     for plugin, route in routes:
         if isinstance(route, ModelRoute):
             own_paths.append((plugin, route.path))

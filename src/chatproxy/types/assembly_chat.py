@@ -16,6 +16,7 @@ from chatproxy.types.walk import objects
 
 Json = dict[str, Any]
 _REASONING = frozenset({"text", "summary", "thinking"})
+_TOLD = ("service_tier", "system_fingerprint")  # beside the head, in chunks as in the buffered form; the last counts
 _RUNNING = _REASONING | {"name", "arguments", "input", "transcript", "data"}  # of objects that come in pieces
 
 
@@ -149,6 +150,7 @@ class ChatAssembly:
 
     def __init__(self) -> None:
         self._head: Json = {}
+        self._told: Json = {}
         self._messages: dict[int, ChatMessage] = {}
         self._reasons: dict[int, str] = {}
         self._usage: Mapping[str, Any] | None = None
@@ -158,6 +160,9 @@ class ChatAssembly:
         self._head = self._head or {key: event[key] for key in ("id", "created", "model") if key in event}
         if isinstance(event.get("usage"), Mapping):
             self._usage = event["usage"]
+        for key in _TOLD:
+            if event.get(key) is not None:
+                self._told[key] = event[key]
         for position, choice in objects(event.get("choices")):
             number = choice_number(choice, position)
             message = self._messages.setdefault(number, ChatMessage())
@@ -185,6 +190,7 @@ class ChatAssembly:
             "model": self._head.get("model") or model,
             "choices": choices,
             **({} if self._usage is None else {"usage": dict(self._usage)}),
+            **self._told,
         }
 
 

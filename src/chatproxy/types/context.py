@@ -119,7 +119,7 @@ class RequestContext:
         route: which of the gateway's routes was asked, whatever the path looks like.
         session_id: the conversation that the exchange belongs to, set in `before_request` by the plugin that keeps
             conversations; None where none does, or before. Who keeps something for each conversation keys it by this.
-        depth: how many exchanges this one runs inside of; 0 for a client's own.
+        parent: the exchange that this one runs inside of; None for a client's own.
         is_exchange: whether this is an exchange with an end, see `at_end`; a listing or a plugin's route is none.
         query: of the request's target, as it came, without the question mark.
         reply_headers: more headers for the answer, errors and streams included; names lower-case. Of an exchange only.
@@ -128,8 +128,8 @@ class RequestContext:
     """
 
     __slots__ = (
-        "_call_tool", "_inner", "app", "attempt", "client_view", "credentials", "depth", "endings", "exchange",
-        "headers", "is_exchange", "layout", "principal", "query", "reply_headers", "request", "request_id", "route",
+        "_call_tool", "_inner", "app", "attempt", "client_view", "credentials", "endings", "exchange",
+        "headers", "is_exchange", "layout", "parent", "principal", "query", "reply_headers", "request", "request_id", "route",
         "session_id", "started_s", "state", "trace",
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ class RequestContext:
         credentials: bytes | None = None,
         call_tool: ToolBracket | None = None,
         inner: InnerExchanges | None = None,
-        depth: int = 0,
+        parent: RequestContext | None = None,
         route: Route = UNKNOWN_ROUTE,
         query: bytes = b"",
     ) -> None:
@@ -168,7 +168,7 @@ class RequestContext:
         self.client_view: Callable[[str], str] | None = None
         self.endings: list[Callable[[Exchange], None]] = []
         self.credentials = Credentials(credentials)
-        self.depth = depth
+        self.parent = parent
         self.session_id: str | None = None
         self.query = query
         self._call_tool = call_tool
@@ -183,6 +183,11 @@ class RequestContext:
     def tracestate(self) -> str:
         """What goes with ``traceparent``; empty where there is nothing."""
         return self.trace.tracestate
+
+    @property
+    def depth(self) -> int:
+        """How many exchanges this one runs inside of."""
+        return 0 if self.parent is None else self.parent.depth + 1
 
     @property
     def surface(self) -> str:
