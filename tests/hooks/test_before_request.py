@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
+import anyio
 import pytest
 
 from chatproxy import ChatRequest, Reject
@@ -150,6 +152,39 @@ async def test_ignored_cancellation_is_abandoned_after_its_grace(monkeypatch: py
         assert answer.status_code == 504
         assert stuck.cancelled == 1
         assert (await app.chat("again")).status_code == 504
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "anyio"])
+async def test_time_limit_inside_of_a_hook_is_its_own_affair(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cancels the task as a deadline does, and takes that back: what the hook waits for then is no defiance."""
+    monkeypatch.setattr("chatproxy.plugins.timed.GRACE_S", 0.05)
+    loop = asyncio.get_running_loop()
+
+    async def patient() -> None:
+        for _ in range(2):
+            with suppress(TimeoutError):
+                if kind == "asyncio":
+                    async with asyncio.timeout(0.01):
+                        await hang()
+                with anyio.move_on_after(0.01):
+                    await hang()
+        over = loop.create_future()
+        loop.call_later(0.3, over.set_result, None)
+        await over
+
+    async with gateway(Plugin("a", before_request=patient), **policy("a", deadline_s=20.0)) as app:
+        assert (await app.chat("hi")).status_code == 200
+
+
+async def test_deadline_holds_after_a_time_limit_inside_of_a_hook() -> None:
+    async def late() -> None:
+        with anyio.move_on_after(0.01):
+            await hang()
+        await hang()
+
+    async with gateway(Plugin("a", before_request=late), **policy("a", deadline_s=0.2)) as app:
+        answer = await app.chat("hi")
+    assert (answer.status_code, error_of(answer)["code"]) == (504, "plugin_timeout")
 
 
 async def test_client_that_leaves_cancels_it() -> None:

@@ -45,7 +45,9 @@ class Clock:
     """How much of its own time one call of a hook has left. Paused while the plugin waits for the core."""
 
     __slots__ = (
+        "_cancelled_before",
         "_deadline_s",
+        "_grace",
         "_left_s",
         "_paused",
         "_started_at",
@@ -61,7 +63,9 @@ class Clock:
         self._left_s = deadline_s
         self._paused = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._cancelled_before = 0
         self._started_at = 0.0
         self.fired = False
         self.grace_over = False
@@ -83,21 +87,28 @@ class Clock:
 
     def arm(self, task: asyncio.Task[Any]) -> None:
         """Let the timer run while the plugin is suspended on its own account."""
-        if self._timer is None and not self._paused and self._left_s is not None:
+        if self._timer is None and not self._paused and not self.fired and self._left_s is not None:
             loop = asyncio.get_running_loop()
             self._task = task
             self._started_at = loop.time()
             self._timer = loop.call_later(max(self._left_s, 0.0), self._fire)
 
-    def arm_grace(self, task: asyncio.Task[Any]) -> None:
-        """From now on the plugin has only the grace time to go along with its cancellation."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._task = task
-        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self._end_grace)
+    def arm_grace(self, task: asyncio.Task[Any], cancelled_before: int) -> None:
+        """From now on the plugin has only the grace time to go along with its cancellation.
+
+        Args:
+            cancelled_before: ``task.cancelling()`` when the plugin's code began.
+        """
+        if self._grace is not None:
+            self._grace.cancel()
+        self._task, self._cancelled_before = task, cancelled_before
+        self._grace = asyncio.get_running_loop().call_later(GRACE_S, self._end_grace)
 
     def disarm(self) -> None:
-        """Stop the timer and count the time since it was armed."""
+        """Stop the timers and count the time since the deadline's was armed."""
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -111,8 +122,9 @@ class Clock:
             self._task.cancel()
 
     def _end_grace(self) -> None:
-        self._timer = None
-        if self._task is not None:
+        """Give up, unless the plugin's code cancelled itself, as time limits in it do, and has taken that back."""
+        self._grace = None
+        if self._task is not None and (self.fired or self._task.cancelling() > self._cancelled_before):
             self.grace_over = True
             self._task.cancel()
 
@@ -130,7 +142,7 @@ def finish(steps: Steps, waiting_for: Any, clock: Clock) -> Generator[Any, Any, 
         raise RuntimeError("a hook was called outside a task")
     cancelled_before = task.cancelling()
     try:
-        result = yield from _drive(steps, waiting_for, clock, task)
+        result = yield from _drive(steps, waiting_for, clock, task, cancelled_before)
     except BaseException as exc:
         if clock.fired and task.uncancel() <= cancelled_before:
             raise DeadlinePassedError(abandoned=clock.abandoned) from exc
@@ -143,7 +155,9 @@ def finish(steps: Steps, waiting_for: Any, clock: Clock) -> Generator[Any, Any, 
         clock.disarm()
 
 
-def _drive(steps: Steps, waiting_for: Any, clock: Clock, task: asyncio.Task[Any]) -> Generator[Any, Any, Any]:
+def _drive(
+    steps: Steps, waiting_for: Any, clock: Clock, task: asyncio.Task[Any], cancelled_before: int
+) -> Generator[Any, Any, Any]:
     """Pass futures up to the event loop and what comes of them down to ``steps``."""
     while True:
         clock.arm(task)
@@ -156,7 +170,7 @@ def _drive(steps: Steps, waiting_for: Any, clock: Clock, task: asyncio.Task[Any]
             if clock.grace_over:
                 _abandon(steps, task, clock)
                 raise
-            clock.arm_grace(task)
+            clock.arm_grace(task, cancelled_before)
             go_on: Callable[[], Any] = partial(steps.throw, exc)
         except BaseException as exc:  # noqa: BLE001 - whatever the loop throws belongs to the plugin's code
             go_on = partial(steps.throw, exc)
