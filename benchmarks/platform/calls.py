@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-import chatproxy_platform
+import chatproxy_platform.plugin
 import msgspec
 from chatproxy_platform.identity.records import OPERATOR
 from chatproxy_platform.identity.specs import KeySpec
@@ -61,7 +61,7 @@ def _gateway(name: Name, folder: Path, maker: _KeyMaker) -> Gateway:
     upstream = ScriptedUpstream(*(stream_reply(["word"] * size) for size in (_FEW, _FEW, _MANY)))
     if name == "without":
         return make_app(upstream=upstream)
-    plugins: Sequence[object] = [chatproxy_platform, maker]
+    plugins: Sequence[object] = [chatproxy_platform.plugin, maker]
     return make_app(plugins=plugins, plugin_settings={"platform": _settings(name, folder)}, upstream=upstream)
 
 

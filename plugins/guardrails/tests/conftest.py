@@ -128,6 +128,12 @@ class Service:
         self.bodies: list[bytes] = []
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self.answer(reader, writer)
+        finally:
+            writer.close()  # also where the test ends before the question was read
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         found = LENGTH.search(head)
         assert found is not None
@@ -136,7 +142,6 @@ class Service:
         reply = self.reply(json.loads(self.bodies[-1])) if callable(self.reply) else self.reply
         body = json.dumps(reply).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-        writer.close()
 
     @property
     def questions(self) -> list[Any]:

@@ -85,14 +85,16 @@ async def service() -> AsyncIterator[str]:
     """A moderation, classifier and verdict service on loopback: evil words are found."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.split("content-length:")[1].split("\r\n")[0])
-        asked = json.loads(await reader.readexactly(length))
-        body = json.dumps(_verdicts(head.split(" ")[1], asked)).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n")
-        writer.write(b"content-length: %d\r\n\r\n%b" % (len(body), body))
-        await writer.drain()
-        writer.close()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.split("content-length:")[1].split("\r\n")[0])
+            asked = json.loads(await reader.readexactly(length))
+            body = json.dumps(_verdicts(head.split(" ")[1], asked)).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n")
+            writer.write(b"content-length: %d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+        finally:
+            writer.close()  # also where the test ends before the question was read
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:

@@ -166,9 +166,11 @@ async def test_silent_service_fails_the_check_at_the_deadline() -> None:
 
 async def test_service_that_stops_within_its_answer_fails_the_check_at_the_deadline() -> None:
     async def stalled(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{")
-        await done.wait()
-        writer.close()
+        try:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{")
+            await done.wait()
+        finally:
+            writer.close()
 
     done = asyncio.Event()
     async with await asyncio.start_server(stalled, "127.0.0.1", 0) as server:

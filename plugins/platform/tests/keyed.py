@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -59,7 +60,7 @@ class Keyed:
 
 
 class World:
-    """Everything of identity around one database, and a gateway before it."""
+    """Everything of identity around one database, and a gateway before it, for tests that ask it."""
 
     def __init__(
         self, database: Database, config: Config, tokens: TokenSource | None, clock: Callable[[], float] | None
@@ -74,7 +75,11 @@ class World:
         self.people = PeopleService(database, self.cache, self.audit, config)
         self.authenticator = Authenticator(self.cache, tokens, self.audit, config)
         self.plugin = Keyed(self.authenticator)
-        self.gateway: Gateway = make_app(plugins=[self.plugin])
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """Lets in by the authenticator; `world` opens it."""
+        return make_app(plugins=[self.plugin])
 
     async def chat(self, text: str | None, **fields: Any) -> httpx.Response:
         """A chat request with a key."""
@@ -115,24 +120,30 @@ class World:
 
 
 @asynccontextmanager
-async def world(
+async def identities(
     database: Database,
     *,
     tokens: TokenSource | None = None,
     clock: Callable[[], float] | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Opened and closed as the platform does it."""
+    """Opened and closed as the platform does it; its gateway is not opened."""
     made = World(database, msgspec.convert(settings, Config), tokens, clock)
     await made.audit.open()
     await made.cache.open()
     try:
-        async with made.gateway:
-            yield made
+        yield made
     finally:
         await made.cache.aclose()
         made.authenticator.close()
         await made.audit.aclose()
+
+
+@asynccontextmanager
+async def world(database: Database, **options: Any) -> AsyncIterator[World]:
+    """As `identities`, with the gateway."""
+    async with identities(database, **options) as made, made.gateway:
+        yield made
 
 
 def key_id(text: str) -> str:

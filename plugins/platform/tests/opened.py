@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import chatproxy_platform
+import chatproxy_platform.plugin
 import httpx
 import msgspec
 from chatproxy_platform.identity.records import OPERATOR
@@ -92,7 +92,7 @@ async def opened(
             "usage": {"spool_dir": spool, **(tables or {}).get("usage", {})},
         }
         settings = {**others, "platform": platform}
-        made = make_app(plugins=[chatproxy_platform, eye, *plugins], plugin_settings=settings, **options)
+        made = make_app(plugins=[chatproxy_platform.plugin, eye, *plugins], plugin_settings=settings, **options)
         async with made as gateway:
             assert eye.app is not None
             found = eye.app.plugin(Platform)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import chatproxy_platform
+import chatproxy_platform.plugin
 import httpx
 import psycopg
 from chatproxy_platform.clock import now_us
@@ -161,7 +161,7 @@ async def company(url: str, *, plugins: tuple[object, ...] = (), **settings: Any
     database = {"deadline_s": 30.0, **settings.pop("database", {})}  # however busy the machine is
     table = {"database_url": url, "allowed_hosts": [HOST], "database": database, "keys": keys, **settings}
     gateway = make_app(
-        plugins=[chatproxy_platform, eye, *plugins], upstream=upstream, plugin_settings={"platform": table}
+        plugins=[chatproxy_platform.plugin, eye, *plugins], upstream=upstream, plugin_settings={"platform": table}
     )
     async with gateway:
         assert eye.app is not None

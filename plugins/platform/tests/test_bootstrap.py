@@ -24,7 +24,7 @@ from chatproxy_platform.storage.database import Database
 
 from chatproxy.errors import ConfigError
 
-from .keyed import PEPPER, key_id, world
+from .keyed import PEPPER, identities, key_id, world
 
 MAKES_TABLES = True
 
@@ -88,13 +88,13 @@ async def test_key_that_cannot_be_shown_is_not_made(database: Database, tmp_path
     config = config_at(tmp_path / "no such directory")
     with pytest.raises(ConfigError, match="chatproxy keys create"):
         await bootstrap(database, audit_of(database), Hasher(PEPPER), config, terminal=io.StringIO())
-    async with world(database) as w:
+    async with identities(database) as w:
         assert await w.keys.list(OPERATOR, KeyFilter(), Page()) == ([], 0)
 
 
 @pytest.mark.parametrize("is_off", [True, False])
 async def test_no_key_is_made_where_none_is_wanted(database: Database, tmp_path: Path, *, is_off: bool) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         if not is_off:
             await w.keys.create(OPERATOR, KeySpec())
         terminal = Terminal()
@@ -115,7 +115,7 @@ async def test_of_many_that_start_at_once_one_makes_the_key(
     )
     await asyncio.gather(*work)
     assert sum("cp_" in terminal.getvalue() for terminal in terminals) == 1
-    async with world(database) as w:
+    async with identities(database) as w:
         assert (await w.keys.list(OPERATOR, KeyFilter(), Page()))[1] == 1
     for other in others:
         await other.aclose()

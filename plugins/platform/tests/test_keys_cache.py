@@ -25,7 +25,7 @@ from chatproxy import Unauthenticated
 
 from .conftest import POSTGRES
 from .faults import fault_proxy
-from .keyed import PEPPER, key_id, world
+from .keyed import PEPPER, identities, key_id, world
 
 
 class Clock:
@@ -126,7 +126,7 @@ async def test_new_key_works_at_once_although_its_absence_was_cached(database: D
 
 
 async def test_many_cold_keys_are_read_together(database: Database) -> None:
-    async with world(database, clock=Clock()) as w:
+    async with identities(database, clock=Clock()) as w:
         texts = [await w.key() for _ in range(20)]
         w.cache.clear()
         with statements(database) as seen:
@@ -136,7 +136,7 @@ async def test_many_cold_keys_are_read_together(database: Database) -> None:
 
 
 async def test_cache_is_bounded(database: Database) -> None:
-    async with world(database, clock=Clock(), keys={"cache_size": 3}) as w:
+    async with identities(database, clock=Clock(), keys={"cache_size": 3}) as w:
         texts = [await w.key() for _ in range(6)]
         for text in [*texts, *texts, *(w.hasher.new_key().text for _ in range(6))]:
             await w.cache.find(key_id(text))
@@ -162,7 +162,7 @@ class Gated(Database):
 
 async def test_key_read_before_a_change_is_not_cached_after_it(database: Database, database_url: str) -> None:
     gated = Gated(database_url)
-    async with world(database) as one:
+    async with identities(database) as one:
         cache = KeyCache(gated, Config(), one.hasher, clock=Clock())
         await cache.open()
         text = await one.key()

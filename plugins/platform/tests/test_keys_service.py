@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chatproxy import ApiError, NotFound, PermissionDenied
 from chatproxy.errors import InvalidRequest
 
-from .keyed import World, key_id, world
+from .keyed import World, identities, key_id, world
 
 
 async def two_organizations(w: World) -> dict[str, Actor]:
@@ -45,7 +45,7 @@ async def visible(w: World, actor: Actor, **wanted: Any) -> set[str | None]:
 
 
 async def test_keys_are_seen_within_ones_scope(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await two_organizations(w)
         everybody = {None, "acme-admin", "acme-ann", "bolt-admin", "bolt-ann"}
         assert await visible(w, OPERATOR) == await visible(w, actors["platform"]) == everybody
@@ -57,7 +57,7 @@ async def test_keys_are_seen_within_ones_scope(database: Database) -> None:
 
 
 async def test_foreign_key_is_a_missing_one(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await two_organizations(w)
         own = actors["bolt"].identity
         assert own is not None
@@ -97,13 +97,13 @@ async def test_user_manages_own_keys(database: Database) -> None:
 
 
 async def test_key_without_a_user_makes_no_others(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         with pytest.raises(PermissionDenied):
             await w.keys.create(await w.actor(), KeySpec())
 
 
 async def test_organization_admin_makes_keys_of_its_own_people_only(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await two_organizations(w)
         admin = actors["acme-admin"]
         view, _ = await w.keys.create(admin, KeySpec(user_id="acme-ann"))
@@ -122,7 +122,7 @@ async def test_organization_admin_makes_keys_of_its_own_people_only(database: Da
 
 async def test_secret_of_a_stronger_key_is_not_handed_out(database: Database) -> None:
     """Rotating is as good as being given the key."""
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.organization("acme")
         await w.user("root", organization_id="acme", role="platform_admin")
         strong = key_id(await w.key(user_id="root", role="platform_admin"))
@@ -138,7 +138,7 @@ async def test_secret_of_a_stronger_key_is_not_handed_out(database: Database) ->
 
 
 async def test_key_changes_and_rotates_itself_within_what_it_has(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.user("ann")
         ann = await w.actor(user_id="ann", models=["gpt-*"], limits={"requests_per_minute": 10})
         assert ann.identity is not None
@@ -159,7 +159,7 @@ async def test_key_changes_and_rotates_itself_within_what_it_has(database: Datab
 
 @pytest.mark.parametrize("role", ["user", "org_admin", "platform_admin"])
 async def test_nobody_changes_the_role_of_the_key_in_use(database: Database, role: str) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.organization("acme")
         await w.user("ann", role=role, organization_id="acme")
         actor = await w.actor(user_id="ann", role=role)
@@ -204,7 +204,7 @@ def test_key_never_changes_hands(field: str) -> None:
     ids=str,
 )
 async def test_wish_that_makes_no_sense_is_named(database: Database, wish: dict[str, Any], param: str) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         with pytest.raises(InvalidRequest) as caught:
             await w.key(**wish)
         assert caught.value.param == param
@@ -212,7 +212,7 @@ async def test_wish_that_makes_no_sense_is_named(database: Database, wish: dict[
 
 
 async def test_role_of_a_key_is_not_above_its_users(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         with pytest.raises(InvalidRequest) as caught:
             await w.key(user_id=await w.user("ann"), role="platform_admin")
         assert caught.value.param == "role"
@@ -220,7 +220,7 @@ async def test_role_of_a_key_is_not_above_its_users(database: Database) -> None:
 
 async def test_limited_key_cannot_multiply_its_limits(database: Database) -> None:
     """What the keys do that it makes counts for it too, and for those above it."""
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.user("ann")
         first = await w.key(user_id="ann", budget={"usd": 10})
         second = await w.key(await w.actor_by(first))
@@ -233,7 +233,7 @@ async def test_limited_key_cannot_multiply_its_limits(database: Database) -> Non
 
 
 async def test_chain_of_limited_keys_ends(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.user("ann")
         actor = await w.actor(user_id="ann", budget={"usd": 10})
         for _ in range(5):
@@ -243,7 +243,7 @@ async def test_chain_of_limited_keys_ends(database: Database) -> None:
 
 
 async def test_default_limits_hold_a_user_and_not_an_administrator(database: Database) -> None:
-    async with world(database, limits={"key": {"requests_per_minute": 10}}) as w:
+    async with identities(database, limits={"key": {"requests_per_minute": 10}}) as w:
         await w.user("ann")
         wish = KeySpec(limits=Limits(requests_per_minute=20))
         with pytest.raises(PermissionDenied):
@@ -254,7 +254,7 @@ async def test_default_limits_hold_a_user_and_not_an_administrator(database: Dat
 
 
 async def test_key_that_was_revoked_just_now_makes_no_more(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         ann = await w.actor(user_id=await w.user("ann"))
         assert ann.identity is not None
         await w.keys.revoke(OPERATOR, str(ann.identity.key_id))
@@ -263,7 +263,7 @@ async def test_key_that_was_revoked_just_now_makes_no_more(database: Database) -
 
 
 async def test_revoked_key_stays_revoked(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         wanted = key_id(await w.key())
         first = await w.keys.revoke(OPERATOR, wanted)
         assert (await w.keys.revoke(OPERATOR, wanted)).revoked_at == first.revoked_at
@@ -278,7 +278,7 @@ async def test_revoked_key_stays_revoked(database: Database) -> None:
 
 
 async def test_every_act_is_in_the_audit_log_without_a_secret(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.organization("acme")
         text = await w.key(name="ci", organization_id="acme", metadata={"note": "private"})
         wanted = key_id(text)
@@ -312,7 +312,7 @@ class Broken:
 
 
 async def test_act_that_cannot_be_audited_is_not_done(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         keys = KeyService(database, w.cache, Broken(), w.hasher, w.config)
         with pytest.raises(StorageUnavailable):
             await keys.create(OPERATOR, KeySpec())
@@ -321,7 +321,7 @@ async def test_act_that_cannot_be_audited_is_not_done(database: Database) -> Non
 
 
 async def test_pages_hold_every_key_once_the_newest_first(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         made = [key_id(await w.key(name=str(number))) for number in range(5)]
         pages = [await w.keys.list(OPERATOR, KeyFilter(), Page(number=number, size=2)) for number in (1, 2, 3, 4)]
         assert [total for _, total in pages] == [5] * 4

@@ -22,7 +22,7 @@ from chatproxy_platform.storage.database import Database
 from chatproxy import ApiError, NotFound, PermissionDenied
 from chatproxy.errors import InvalidRequest
 
-from .keyed import World, key_id, world
+from .keyed import World, identities, key_id
 
 
 async def people(w: World) -> dict[str, Actor]:
@@ -42,7 +42,7 @@ async def people(w: World) -> dict[str, Actor]:
 
 
 async def test_users_are_seen_within_ones_scope(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await people(w)
         seen = {}
         for name, actor in actors.items():
@@ -97,7 +97,7 @@ async def test_fields_of_users_are_set_by_whom_they_may(
     database: Database, who: str, whom: str, changes: dict[str, Any], status: int
 ) -> None:
     """A-09: nobody sets the role or the organization of themselves."""
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await people(w)
         before = await w.people.get_user(OPERATOR, whom)
         wish = msgspec.convert(changes, UserChanges)
@@ -112,7 +112,7 @@ async def test_fields_of_users_are_set_by_whom_they_may(
 
 
 async def test_organization_admin_makes_members_and_nobody_else(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         admin = (await people(w))["acme-admin"]
         view = await w.people.create_user(admin, UserSpec(email=" Eve@Acme.example ", role="org_admin"))
         assert (view.organization_id, view.email, view.created_by) == ("acme", "eve@acme.example", "acme-admin")
@@ -130,7 +130,7 @@ async def test_organization_admin_makes_members_and_nobody_else(database: Databa
 
 
 async def test_user_and_foreign_key_make_no_people(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await people(w)
         for name in ("ann", "nobody"):
             for work in (
@@ -145,7 +145,7 @@ async def test_user_and_foreign_key_make_no_people(database: Database) -> None:
 
 
 async def test_keys_go_with_their_user_into_another_organization(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         await people(w)
         text = await w.key(user_id="ann")
         await w.people.update_user(OPERATOR, "ann", UserChanges(organization_id="bolt"))
@@ -157,7 +157,7 @@ async def test_keys_go_with_their_user_into_another_organization(database: Datab
 
 
 async def test_organization_is_changed_by_its_admin_in_part(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         actors = await people(w)
         admin = actors["acme-admin"]
         view = await w.people.update_organization(admin, "acme", OrganizationChanges(name="Acme", metadata={"a": 1}))
@@ -187,7 +187,7 @@ async def test_organization_is_changed_by_its_admin_in_part(database: Database) 
 
 
 async def test_id_is_taken_once(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         await w.organization("acme")
         with pytest.raises(Conflict):
             await w.organization("acme")
@@ -201,7 +201,7 @@ async def test_id_is_taken_once(database: Database) -> None:
 
 
 async def test_administrators_come_and_go(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         root = (await people(w))["root"]
         view = await w.people.add_admin(root, workos_id="w1", email="Zoe@acme.example", name="Zoe")
         assert (view.id, view.email, view.name, view.created_by) == ("w1", "zoe@acme.example", "Zoe", "root")
@@ -231,7 +231,7 @@ async def test_administrators_come_and_go(database: Database) -> None:
     ],
 )
 async def test_administrator_needs_an_id_and_an_email(database: Database, fields: dict[str, str], param: str) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         with pytest.raises(InvalidRequest) as caught:
             await w.people.add_admin(OPERATOR, **fields)
         assert caught.value.param == param
@@ -240,7 +240,7 @@ async def test_administrator_needs_an_id_and_an_email(database: Database, fields
 
 
 async def test_nobody_becomes_an_administrator_by_an_email_that_others_chose(database: Database) -> None:
-    async with world(database) as w:
+    async with identities(database) as w:
         admin = (await people(w))["acme-admin"]
         squatter = await w.people.create_user(admin, UserSpec(email="boss@acme.example"))
         with pytest.raises(Conflict, match=squatter.id):
@@ -250,7 +250,7 @@ async def test_nobody_becomes_an_administrator_by_an_email_that_others_chose(dat
 
 async def test_last_administrator_stays(database: Database) -> None:
     """A-07, in every way to go; a disabled one does not count."""
-    async with world(database) as w:
+    async with identities(database) as w:
         root = (await people(w))["root"]
         await w.user("gone", role="platform_admin")
         await w.people.update_user(root, "gone", UserChanges(disabled=True))
@@ -270,7 +270,7 @@ async def test_last_administrator_stays(database: Database) -> None:
 
 async def test_two_administrators_cannot_remove_each_other_at_once(database: Database, database_url: str) -> None:
     other = Database(database_url)
-    async with world(database) as one, world(other) as two:
+    async with identities(database) as one, identities(other) as two:
         for name in ("a", "b"):
             await one.user(name, role="platform_admin")
         done = await asyncio.gather(

@@ -17,7 +17,7 @@ from chatproxy_platform.errors import StorageUnavailable, Unprocessable
 from chatproxy_platform.storage import schema
 from chatproxy_platform.storage.commands import db_command
 from chatproxy_platform.storage.database import Database
-from chatproxy_platform.storage.engines import VERSION_TABLE
+from chatproxy_platform.storage.schema import VERSION_TABLE
 from chatproxy_platform.storage.tables import Base, Organization
 from sqlalchemy import make_url, text
 

@@ -35,8 +35,8 @@ class Keyed:
         self.client.headers["authorization"] = f"Bearer {found.key}"
 
 
-async def test_without_a_key_nobody_comes_in(database_url: str) -> None:
-    async with opened(database_url) as found:
+async def test_without_a_key_nobody_comes_in(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as found:
         answer = await found.gateway.chat("Hello", model="demo")
     assert answer.status_code == 401
     assert answer.json()["error"]["type"] == "authentication_error"
@@ -66,9 +66,9 @@ async def test_limits_of_tokens_and_requests_hold_on_every_surface(cell: Cell, s
 
 
 @STREAMED
-async def test_answer_tells_what_is_left_and_a_refusal_when_to_come_back(database_url: str, stream: bool) -> None:
+async def test_answer_tells_what_is_left_and_a_refusal_when_to_come_back(sqlite_url: str, stream: bool) -> None:
     tables = {"limits": {"key": {"requests_per_minute": 1, "tokens_per_minute": 100_000}}}
-    async with opened(database_url, tables=tables) as found:
+    async with opened(sqlite_url, tables=tables) as found:
         first, second = await found.chat(stream=stream), await found.chat(stream=stream)
     assert (first.status_code, second.status_code) == (200, 429)
     assert first.headers["x-ratelimit-limit-requests"] == "1"
@@ -144,9 +144,9 @@ async def test_readiness_tells_of_every_part(database_url: str) -> None:
     assert {"limits", "usage", "audit", "spool"} <= parts.keys()
 
 
-async def test_provider_is_never_sent_a_key_of_ours(database_url: str) -> None:
+async def test_provider_is_never_sent_a_key_of_ours(sqlite_url: str) -> None:
     upstream = ScriptedUpstream(reply())
-    async with opened(database_url, upstream=upstream) as found:
+    async with opened(sqlite_url, upstream=upstream) as found:
         await found.chat(model="scripted")
     (request,) = upstream.requests
     assert found.key not in str(request.headers) + str(request.body)

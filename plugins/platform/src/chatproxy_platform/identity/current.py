@@ -13,7 +13,9 @@ def set_identity(ctx: RequestContext, identity: Identity) -> None:
 
 
 def identity_of(ctx: RequestContext) -> Identity | None:
-    """Who asks; None where another plugin has let them in."""
+    """Who asks, also for what a model asks inside of an exchange; None where another plugin has let them in."""
+    while ctx.parent is not None:
+        ctx = ctx.parent
     found = ctx.state.get(PLUGIN)
     return found if isinstance(found, Identity) else None
 

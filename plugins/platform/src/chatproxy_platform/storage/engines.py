@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatproxy.errors import ConfigError
 from chatproxy_platform.config import DatabaseConfig
 from chatproxy_platform.storage import postgresql, sqlite
-from chatproxy_platform.storage.tables import Base
 
-VERSION_TABLE = "platform_schema_version"
-MIGRATIONS = Path(__file__).with_name("migrations")
 _SETTING = "plugins.platform.database_url"
 _READERS = 4
 _RECYCLE_S = 1800
@@ -42,19 +37,6 @@ class Engines:
         else:
             self.write = self.durable = self._postgresql(config)
             self.read = self.write.execution_options(isolation_level="AUTOCOMMIT")
-
-    @property
-    def settings(self) -> SQLAlchemyAsyncConfig:
-        """What `advanced_alchemy` needs to know for migrations."""
-        return _settings(
-            engine_instance=self.durable,
-            alembic_config=AlembicAsyncConfig(
-                script_config="",
-                script_location=str(MIGRATIONS),
-                version_table_name=VERSION_TABLE,
-                compare_type=True,
-            ),
-        )
 
     async def dispose(self) -> None:
         """Close all connections that nobody uses."""
@@ -90,18 +72,15 @@ class Engines:
         return engine
 
     def _engine(self, *, skip_autocommit_rollback: bool = False, **options: Any) -> AsyncEngine:
-        settings = _settings(
-            connection_string=self._url.render_as_string(hide_password=False),
-            engine_config=EngineConfig(
-                hide_parameters=True,
-                max_overflow=0,
-                json_serializer=_to_json,
-                json_deserializer=_from_json,
-                pool_use_lifo=True,
-                **options,
-            ),
+        engine = create_async_engine(
+            self._url,
+            hide_parameters=True,
+            max_overflow=0,
+            json_serializer=_to_json,
+            json_deserializer=_from_json,
+            pool_use_lifo=True,
+            **options,
         )
-        engine = settings.get_engine()
         engine.dialect.skip_autocommit_rollback = skip_autocommit_rollback
         return engine
 
@@ -132,10 +111,6 @@ def _sqlite_url(url: URL) -> URL:
     if url.database in (None, "", ":memory:") or "mode=memory" in str(url.query):
         raise ConfigError(f"{_SETTING}: SQLite needs a file, for example sqlite:///chatproxy.db")
     return url.set(drivername="sqlite+aiosqlite")
-
-
-def _settings(**options: Any) -> SQLAlchemyAsyncConfig:
-    return SQLAlchemyAsyncConfig(bind_key="chatproxy_platform", metadata=Base.metadata, **options)
 
 
 def _to_json(value: Any) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from advanced_alchemy.alembic.commands import AlembicCommandConfig, AlembicCommands
+from advanced_alchemy.config import AlembicAsyncConfig, SQLAlchemyAsyncConfig
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -30,6 +32,8 @@ T = TypeVar("T")
 WAIT_S = 60.0
 """For another process that changes the schema."""
 LIMIT_S = 600.0
+VERSION_TABLE = "platform_schema_version"
+MIGRATIONS = Path(__file__).with_name("migrations")
 _PREFIX = "platform_"
 _one_at_a_time = threading.Lock()  # alembic 1.20 keeps what it works on in proxies of its module, for all threads
 _LOCK = 0x63_68_61_74_70_72_6F_78  # "chatprox"
@@ -158,7 +162,15 @@ def _options(config: AlembicCommandConfig) -> dict[str, Any]:
 
 
 def _config(engines: Engines) -> AlembicCommandConfig:
-    config: AlembicCommandConfig = AlembicCommands(engines.settings).config
+    settings = SQLAlchemyAsyncConfig(
+        engine_instance=engines.durable,
+        bind_key="chatproxy_platform",
+        metadata=Base.metadata,
+        alembic_config=AlembicAsyncConfig(
+            script_config="", script_location=str(MIGRATIONS), version_table_name=VERSION_TABLE, compare_type=True
+        ),
+    )
+    config: AlembicCommandConfig = AlembicCommands(settings).config
     return config
 
 
