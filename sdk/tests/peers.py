@@ -6,11 +6,13 @@ Rule: nothing here knows what is replied. A reply ends when its client hangs up.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
 import struct
 import threading
+import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -180,6 +182,11 @@ class LoopThread:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
+        if self._tls is not None:
+            # A handshake that fails while the loop ends may leave its transport to the garbage collector.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -195,7 +202,8 @@ class LoopThread:
         self._ready.set()
         await self._ended.wait()
         server.close()
+        # Connections and handshakes that are just beginning are not among the transports yet.
+        await asyncio.sleep(0.01 if self._tls is None else 0.1)
         for transport in list(self._counters.transports):
             transport.abort()
-        # A handshake that failed is no connection yet, so that it is not among them: let it end.
-        await asyncio.sleep(0 if self._tls is None else 0.1)
+        await asyncio.sleep(0)

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from .demo import demo_url
-
-__all__ = ["demo_url"]
-
 GUIDE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
 HELLO = r"Hello! .+ Ask me something\.\n"

@@ -115,10 +115,13 @@ async def test_a_level_that_was_set_by_somebody_else_stays(server: FaultServer, 
     assert lines(log) == []
 
 
-def test_without_any_handler_lines_go_to_stderr_once(server: FaultServer) -> None:
+@pytest.mark.parametrize("configured", [False, True], ids=["no handler", "a later handler"])
+def test_without_any_handler_lines_go_to_stderr_once(server: FaultServer, configured: bool) -> None:
     code = (
-        "import asyncio; from chatproxy_sdk.agent import *\n"
+        "import asyncio, logging; from chatproxy_sdk.agent import *\n"
         f"settings = ModelConfig(api_base_url={server.url!r}, api_key={KEY!r})\n"
+        "ChatAgent(settings)\n"
+        f"if {configured}: logging.basicConfig(format=' %(levelname)s %(name)s: %(message)s')\n"
         "async def main():\n"
         "    for _ in range(2):\n"
         "        async with ChatAgent(settings) as agent: print(await agent.chat('Hello'))\n"

@@ -18,10 +18,7 @@ from litestar.response import Stream
 from litestar.testing import AsyncTestClient
 
 from ..servers import FaultServer, answer, by, call, chat, chat_stream, says, server_error, too_many
-from .demo import demo_url
 from .talking import agent_of
-
-__all__ = ["demo_url"]
 
 HELLO = (
     "Hello! I am chatproxy's offline demo model: no key, no network, and the same answer every time. Ask me something."

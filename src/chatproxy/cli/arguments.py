@@ -25,11 +25,9 @@ class Entry(NamedTuple):
     configure: Configure
 
 
-def add_sources(parser: argparse.ArgumentParser) -> None:
+def add_sources(parser: argparse.ArgumentParser, *, default_file: str = "./chatproxy.toml where there is one") -> None:
     """Add ``--config`` and ``--plugin``, which every command has."""
-    parser.add_argument(
-        "--config", metavar="FILE", type=Path, help="a TOML file (default: ./chatproxy.toml where there is one)"
-    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help=f"a TOML file (default: {default_file})")
     parser.add_argument(
         "--plugin",
         metavar="PLUGIN",
@@ -40,7 +38,11 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:
-    add_sources(parser)
+    add_sources(parser, default_file="none, so that it runs the same everywhere")
+    _configure_server(parser)
+
+
+def _configure_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that share the port")
@@ -49,7 +51,8 @@ def _configure_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_serve(parser: argparse.ArgumentParser) -> None:
-    _configure_demo(parser)
+    add_sources(parser)
+    _configure_server(parser)
     parser.add_argument("--demo", action="store_true", help="add the built-in offline model 'demo'")
 
 

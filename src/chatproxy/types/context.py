@@ -129,8 +129,8 @@ class RequestContext:
 
     __slots__ = (
         "_call_tool", "_inner", "app", "attempt", "client_view", "credentials", "endings", "exchange",
-        "headers", "is_exchange", "layout", "parent", "principal", "query", "reply_headers", "request", "request_id", "route",
-        "session_id", "started_s", "state", "trace",
+        "headers", "is_exchange", "layout", "parent", "principal", "query", "reply_headers", "request",
+        "request_id", "route", "session_id", "started_s", "state", "trace",
     )  # fmt: skip
 
     def __init__(

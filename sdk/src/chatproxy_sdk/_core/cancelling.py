@@ -20,8 +20,8 @@ T = TypeVar("T")
 def steadily(awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
     """Await it; it is cancelled only where it waits for something, not where it merely lets others run.
 
-    A cancellation at a bare yield is put off to the next future, or to the end: httpcore and anyio have no futures while
-    they clear up. The task's count of cancellations stays as it is.
+    A cancellation at a bare yield is put off to the next future, or to the end: httpcore and anyio have no futures
+    while they clear up. The task's count of cancellations stays as it is.
     """
     steps = awaitable.__await__()
     thrown: BaseException | None = None

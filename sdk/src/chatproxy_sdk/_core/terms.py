@@ -27,7 +27,8 @@ class Terms:
     Attributes:
         base_url: what paths are put behind; without a slash at its end.
         timeout_s: to connect; for a whole buffered answer; on a stream for its head and between two events. Where bytes
-            come, but too slowly, it may take twice as long; comments of a stream do not count as events.
+            come, but too slowly, it may take twice as long (with the blocking client a head has no such bound);
+            comments of a stream do not count as events.
         max_body_bytes: of a buffered answer.
         max_event_bytes: of one event of a stream.
     """

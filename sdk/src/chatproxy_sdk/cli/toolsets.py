@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from chatproxy_sdk.agent.tools import Tool
 from chatproxy_sdk.cli import examples
@@ -24,7 +24,6 @@ from chatproxy_sdk.exceptions import ConfigurationError
 
 Handler = Callable[..., Any]
 OnCall = Callable[[str, dict[str, Any]], None]
-F = TypeVar("F", bound=Handler)
 
 
 class Toolset:
