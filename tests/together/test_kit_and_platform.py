@@ -56,7 +56,8 @@ def counting_kit(*, guarded: bool = False) -> ChatKit:
 @asynccontextmanager
 async def gateway_with(folder: Path, ck: ChatKit) -> AsyncIterator[tuple[Gateway, dict[str, str]]]:
     """A gateway and the header with a new key."""
-    settings = {"platform": {"database_url": f"sqlite:///{folder / 'platform.db'}"}}
+    url = f"sqlite:///{folder / 'platform.db'}"
+    settings = {"platform": {"database_url": url, "allowed_hosts": ["gateway"]}}
     eye = Eye()
     plugins = [chatproxy_platform.plugin, ck.plugin, eye]
     async with make_app(plugins=plugins, plugin_settings=settings, demo=True) as gateway:
