@@ -106,6 +106,14 @@ async def test_other_methods_are_refused_and_middleware_sees_every_method() -> N
     assert (asked.status_code, posted.status_code, posted.headers["x-wrapped"]) == (204, 200, "yes")
 
 
+async def test_default_model_does_not_replace_it() -> None:
+    upstream = ScriptedUpstream(reply("fine"))
+    plugin = Served(ModelRoute(path="/support", model="gpt", stream=False))
+    async with make_app(plugins=[plugin], upstream=upstream, default_model="other") as gateway:
+        await gateway.client.post("/support", json={"messages": HELLO})
+    assert upstream.requests[0].json["model"] == "gpt"
+
+
 async def test_two_models_at_one_path_are_refused() -> None:
     plugin = Served(ModelRoute(path="/support", model="a"), ModelRoute(path="/support", model="b"))
     with pytest.raises(PluginError, match="/support"):

@@ -120,7 +120,9 @@ def test_removed_plugin_is_gone(hello: Environment, config: Path) -> None:
     [
         "chatproxy-server",
         "chatproxy-template",
+        "chatproxy-graphs",
         "chatproxy-guardrails",
+        "chatproxy-kit",
         "chatproxy-mcp",
         "chatproxy-otel",
         "chatproxy-platform",

@@ -55,7 +55,7 @@ class ProxyConfig(Section):
     Attributes:
         upstream_url: address of the default upstream.
         upstream_api_key: its key; None: requests carry none, unless ``forward_authorization`` is on.
-        default_model: replaces the model of every request.
+        default_model: replaces the model of every request, but at a path that serves one model of its own.
         fallback_model: stands in where a request names none.
         host: address to listen on.
         port: 0 takes a free one.

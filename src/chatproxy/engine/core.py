@@ -212,7 +212,7 @@ class Engine:
         exchange = ctx.exchange
         exchange.request_bytes = len(data)
         request = ChatRequest.of(data, ctx.layout)
-        if self.limits.default_model is not None:
+        if self.limits.default_model is not None and ctx.route.model is None:
             request.model = self.limits.default_model
         model = request.get("model")
         if model is None and self.limits.fallback_model is not None:

@@ -29,4 +29,4 @@ def _declared(handler: BaseRouteHandler, paths: tuple[str, ...]) -> Route:
     is_schema = opt.get("plugin") is None and f"{paths[0]}/".startswith("/schema/")
     is_public = opt.get("public") is True or methods == ("OPTIONS",) or is_schema
     access = "public" if is_public else opt.get("access", "")
-    return Route(paths=paths, methods=methods, plugin=opt.get("plugin"), access=access)
+    return Route(paths=paths, methods=methods, plugin=opt.get("plugin"), access=access, model=opt.get("model"))

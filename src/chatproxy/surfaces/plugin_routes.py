@@ -69,7 +69,7 @@ def _model_route(gateway: Gateway, plugin: str, route: ModelRoute) -> ASGIRouteH
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         await wrapped(scope, receive, send)
 
-    opt = {"access": "user", "plugin": plugin}
+    opt = {"access": "user", "model": route.model, "plugin": plugin}
     return asgi(route.path, copy_scope=False, name=route.name or route.path, opt=opt)(serve)
 
 

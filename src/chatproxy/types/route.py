@@ -26,12 +26,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         plugin: whose it is; None for the core's own.
         access: the role it is declared for, in its ``opt``: ``public`` (everybody, without credentials), ``user``, or
             whatever else the plugin that authenticates knows; empty where nothing is declared.
+        model: the one that is served there, see `ModelRoute`; None where requests name their model.
     """
 
     paths: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     plugin: str | None = None
     access: str = ""
+    model: str | None = None
 
 
 class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
