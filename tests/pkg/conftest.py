@@ -108,7 +108,8 @@ def build_wheels(into: Path, *sources: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Wheels of the core, the plugins of this repository and the plugin ``hello``, by distribution."""
-    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, TEMPLATE, GRAPHS, GUARDRAILS, KIT, MCP, OTEL, PLATFORM, SDK, HELLO)
+    plugins = (TEMPLATE, GRAPHS, GUARDRAILS, KIT, MCP, OTEL, PLATFORM, HELLO)
+    built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, SDK, *plugins)
     return {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in built}
 
 

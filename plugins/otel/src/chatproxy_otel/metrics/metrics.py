@@ -56,7 +56,8 @@ class Metrics:
             self._models.record(call, user, context)
         for attempt in exchange.attempts:
             self._upstreams.record(attempt, context)
-        self._server.record(exchange, calls, user, context)
+        if not ctx.depth:  # what a model asks inside of an exchange came from no client
+            self._server.record(exchange, calls, user, context)
         self._inside.record(exchange, context)
 
     def close(self) -> None:

@@ -156,12 +156,13 @@ class Beginning:
             return _DROPPED
         exchange, names = ctx.exchange, self._names
         known = {names.http_method: exchange.method, names.url_path: exchange.path, names.url_scheme: exchange.scheme}
+        name, kind = f"{exchange.method} {exchange.path}", SpanKind.SERVER
+        if ctx.depth:  # its model is not known yet
+            known, name, kind = {}, "ask", SpanKind.INTERNAL
         context = _NOWHERE if parent is None else set_span_in_context(NonRecordingSpan(parent), _NOWHERE)
         links = None if link is None else [Link(link)]
         try:
-            return self._sampler.should_sample(
-                context, int(trace_id, 16), f"{exchange.method} {exchange.path}", SpanKind.SERVER, known, links
-            )
+            return self._sampler.should_sample(context, int(trace_id, 16), name, kind, known, links)
         except Exception:
             if not self._has_failed:
                 self._has_failed = True

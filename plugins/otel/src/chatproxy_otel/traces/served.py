@@ -40,7 +40,12 @@ class Served:
         self._fitter = fitter
 
     def attributes(self, ctx: RequestContext) -> Attributes:
-        """The server's span."""
+        """The server's span; that of an exchange inside of another one has no client of its own."""
+        own = self._exchange(ctx.exchange)
+        return own if ctx.depth else {**self._http(ctx), **own}
+
+    def _http(self, ctx: RequestContext) -> Attributes:
+        """What came over the wire."""
         exchange, names = ctx.exchange, self._names
         host, port = _host_and_port(ctx.headers.get("host", ""), exchange.scheme)
         was_answered = exchange.status and exchange.status != 499
@@ -56,6 +61,14 @@ class Served:
                 names.server_port: port,
                 names.client_address: self._text(exchange.client),
                 names.user_agent: self._text(ctx.headers.get("user-agent")),
+            }
+        )
+
+    def _exchange(self, exchange: Exchange) -> Attributes:
+        """What the gateway made of it."""
+        names = self._names
+        return _known(
+            {
                 names.user_id: self._text(exchange.principal),
                 names.request_id: exchange.request_id,
                 names.client_request_id: self._text(exchange.client_request_id),

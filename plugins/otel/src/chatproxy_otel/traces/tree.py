@@ -94,9 +94,10 @@ class Tree:
         ctx, kept, exchange, names = ended.ctx, ended.kept, ended.ctx.exchange, self._names
         method = exchange.method if exchange.method in METHODS else "HTTP"
         end_ns = ended.ns(exchange.duration_s)
+        served = f"{method} {self._shown(exchange.route or exchange.path)}"
         span = self._maker.start(
-            f"{method} {self._shown(exchange.route or exchange.path)}",
-            SpanKind.SERVER,
+            f"ask {self._shown(exchange.model)}" if ctx.depth else served,
+            SpanKind.INTERNAL if ctx.depth else SpanKind.SERVER,
             span_id=ctx.trace.span_id,
             parent=kept.parent,
             start_ns=ended.ns(0.0),
