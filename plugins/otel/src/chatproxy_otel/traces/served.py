@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 
 from chatproxy import RequestContext
-from chatproxy.types import Attempt, ToolCallRecord
+from chatproxy.types import Attempt, Exchange, ToolCallRecord
 from chatproxy_otel.calls import ModelCall
 from chatproxy_otel.fitting import Fitter
 from chatproxy_otel.labels import OTHER
