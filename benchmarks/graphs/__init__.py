@@ -1,0 +1,1 @@
+"""What a graph costs over a handler of one's own."""

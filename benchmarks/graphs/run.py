@@ -1,0 +1,27 @@
+"""Measure the graphs plugin: ``python -m benchmarks.graphs.run``.
+
+Needs the plugin installed, Linux and taskset. Nothing is downloaded and nothing leaves the machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+import msgspec
+
+from benchmarks import processes
+from benchmarks.command import run_command, told
+from benchmarks.graphs.path import Path
+from benchmarks.graphs.report import render
+
+
+def _tables(series: Sequence[str], rounds: int, scale: float, machine: str) -> str:
+    del series, scale
+    command = [sys.executable, "-m", "benchmarks.graphs.path", "--rounds", str(rounds)]
+    return render(told(msgspec.json.decode(processes.on_load_core(command), type=list[Path])), machine)
+
+
+if __name__ == "__main__":
+    run_command("graphs", ["path"], _tables, FilePath(__file__).resolve().parent / "README.md")

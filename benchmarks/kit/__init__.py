@@ -1,0 +1,1 @@
+"""What a kit costs over a handler of one's own."""
