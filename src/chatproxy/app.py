@@ -231,6 +231,7 @@ class _Parts:
             settings=config.public(),
             config_file=config.source,
             redact=secrets_of_process().clean,
+            hide=register_secret,
             entries_of=entries_of,
         )
         for value in configs.values():

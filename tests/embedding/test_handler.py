@@ -10,7 +10,7 @@ import pytest
 from chatproxy import Completed, Handler, ProxyHandler, Reject
 from chatproxy.errors import PluginError
 from chatproxy.handlers.base import chunk, completion, delta, usage_object
-from chatproxy.testing import Recorder, ScriptedUpstream, error_reply, events_of, reply, stream_reply
+from chatproxy.testing import Recorder, ScriptedUpstream, error_reply, events_of, reply, stream_reply, text_of
 
 from .cases import HELLO, gateway, said
 
@@ -274,6 +274,32 @@ async def test_errors_of_the_upstream_pass_through_a_mixin() -> None:
     async with gateway(handler=Loud(), upstream=ScriptedUpstream(error_reply(429, code="slow_down"))) as app:
         answer = await app.chat("Hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "slow_down")
+
+
+async def test_stream_that_breaks_off_is_not_finished_by_a_mixin() -> None:
+    broken = stream_reply(["Hel"], finish_reason=None, done=False)
+    async with gateway(handler=Loud(), upstream=ScriptedUpstream(broken)) as app:
+        answer = await app.chat("Hello", stream=True)
+    *_, last = events_of(answer.content)
+    assert last["error"]["code"] == "upstream_incomplete"
+
+
+class Silent(ProxyHandler):
+    async def execute(self, params: Any) -> Any:
+        for text in ():
+            yield text
+
+
+@STREAMED
+async def test_answer_without_a_word_is_an_empty_one(stream: bool) -> None:
+    async with gateway(handler=Silent()) as app:
+        answer = await app.chat("Hello", stream=stream)
+    assert answer.status_code == 200
+    if stream:
+        assert text_of(answer.content) == ""
+    else:
+        (choice,) = answer.json()["choices"]
+        assert (choice["message"]["content"] or "", choice["finish_reason"]) == ("", "stop")
 
 
 class Wrong(ProxyHandler):

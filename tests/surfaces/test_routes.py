@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from tests.hooks.cases import Plugin, error_of
 
+from chatproxy import App, hookimpl
 from chatproxy.testing import Recorder, ScriptedUpstream, error_reply, make_app, raw_reply
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
@@ -105,6 +108,25 @@ async def test_health_pages_say_what_is_wrong() -> None:
         assert (await app.client.get("/livez")).status_code == 200
     assert index["name"] == "chatproxy"
     assert {"status", "circuit_breaker_status", "active_agents"} <= set(health)
+
+
+class Reporting:
+    """Two plugins' worth of health."""
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, app: App) -> AsyncIterator[None]:
+        app.report_health(
+            "agents", lambda: {"active_agents": ["goose", "claude"], "circuit_breaker_status": "half_open"}
+        )
+        app.report_health("other", lambda: {"active_agents": ["aider"], "circuit_breaker_status": "closed"})
+        yield
+
+
+async def test_health_sums_up_what_plugins_say() -> None:
+    async with make_app(plugins=[Reporting()]) as gateway:
+        health = (await gateway.client.get("/health")).json()
+    assert (health["active_agents"], health["circuit_breaker_status"]) == (["aider", "claude", "goose"], "half_open")
     assert draining.status_code == 503
     assert draining.json()["status"] == "draining"
 

@@ -18,6 +18,7 @@ from chatproxy.types.context import RequestContext
 from chatproxy.types.handler import Handler
 from chatproxy.types.reply import Completed, Reply, Stream
 from chatproxy.types.request import ChatRequest
+from chatproxy.types.rounds import checked_events
 
 DEFAULT_BACKEND = "upstream:default"
 
@@ -170,7 +171,8 @@ async def _in_run(run: _Run, work: Any) -> Any:
 
 
 async def _event_data(stream: Stream) -> AsyncGenerator[Mapping[str, Any], None]:
-    events: Any = stream.events()
+    """What its events say; raises where it broke off, as the gateway does with a stream that it passes on."""
+    events = checked_events(stream)
     async with aclosing(events):
         async for event in events:
             yield event.data

@@ -14,8 +14,8 @@ Json = dict[str, Any]
 async def assembled(events: AsyncIterable[Mapping[str, Any] | str], model: str) -> Json:
     """Read a stream of chunks or plain texts to its end and return the buffered form."""
     assembly = ChatAssembly()
-    async for event in events:
-        assembly.add(chunk(event, model=model) if isinstance(event, str) else event)
+    async for event in as_chunks(events, model):
+        assembly.add(event)
     return assembly.result(model)
 
 

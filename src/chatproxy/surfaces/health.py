@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 Report = dict[str, Any]
+
+
+_STATES = ("closed", "half_open", "open")
+
+
+def worst(states: Iterable[Any]) -> str:
+    """The worst of circuit breakers' states; ``closed`` where there is none."""
+    return max((state for state in states if state in _STATES), key=_STATES.index, default="closed")
 
 
 def health_routes(version: str, readiness: Callable[[], tuple[bool, Report]]) -> list[HTTPRouteHandler]:
@@ -33,11 +41,12 @@ def health_routes(version: str, readiness: Callable[[], tuple[bool, Report]]) ->
     def health() -> Report:
         """A summary for people and dashboards; always 200 while the process lives."""
         ready, report = readiness()
+        told = report.get("plugins", {}).values()
         return {
             "status": "ok" if ready else "degraded",
             "version": version,
-            "circuit_breaker_status": "closed",
-            "active_agents": [],
+            "circuit_breaker_status": worst(one.get("circuit_breaker_status") for one in told),
+            "active_agents": sorted({agent for one in told for agent in one.get("active_agents", ())}),
             **report,
         }
 

@@ -27,6 +27,7 @@ class App:
         tracer: who decides about traces, see `set_tracer`; None where nobody traces.
         redact: a text without the secrets that this process knows of, and without what looks like a credential; for
             plugins that send texts elsewhere.
+        hide: never write this text to a log again, nor let `redact` leave it: keys and passwords of a plugin's own.
         stats: what the gateway is doing now.
         authenticators: the plugins that implement `authenticate`; where there is none, everybody may ask.
         routes: all that is served; complete when `lifespan` is entered.
@@ -42,6 +43,7 @@ class App:
         settings: Mapping[str, Any],
         config_file: Path | None = None,
         redact: Callable[[str], str] = str,
+        hide: Callable[[str], None] = lambda _: None,
         stats: Callable[[], GatewayStats] = GatewayStats,
         entries_of: Translate = lambda messages, _: list(messages),
     ) -> None:
@@ -51,6 +53,7 @@ class App:
         self.session_store = session_store
         self.tracer: Tracer | None = None
         self.redact = redact
+        self.hide = hide
         self.stats = stats
         self.authenticators: frozenset[str] = frozenset()
         self.routes: Sequence[Route] = ()
@@ -81,6 +84,9 @@ class App:
 
     def report_health(self, plugin: str, report: Callable[[], Mapping[str, Any]]) -> None:
         """Have something said by ``/readyz`` and ``/health`` under a plugin's name; call it in `lifespan`.
+
+        What it says of ``active_agents`` (a list of ids) and ``circuit_breaker_status`` (``closed``, ``half_open``,
+        ``open``) counts into the sums of the same names in ``/health``.
 
         Args:
             report: called for each answer, must not wait; JSON values that everybody may see. It never makes the

@@ -65,5 +65,5 @@ def _system_health(app: App, services: Services) -> SystemHealth:
     return SystemHealth(
         status="ok" if is_well else "degraded",
         circuit_breaker_status=breaker,
-        active_agents=[],
+        active_agents=sorted({str(agent) for told in app.health.values() for agent in told().get("active_agents", ())}),
     )
