@@ -21,12 +21,14 @@ from tests.clients.processes import Server
 ROOT = Path(__file__).parents[2]
 HELLO = Path(__file__).parent / "plugins" / "hello"
 TEMPLATE = ROOT / "plugins" / "_template"
+AGENTS = ROOT / "plugins" / "agents"
 GRAPHS = ROOT / "plugins" / "graphs"
 GUARDRAILS = ROOT / "plugins" / "guardrails"
 KIT = ROOT / "plugins" / "kit"
 MCP = ROOT / "plugins" / "mcp"
 OTEL = ROOT / "plugins" / "otel"
 PLATFORM = ROOT / "plugins" / "platform"
+PROVIDERS = ROOT / "plugins" / "providers"
 SDK = ROOT / "sdk"
 STEP_TIMEOUT_S = 240
 
@@ -108,7 +110,7 @@ def build_wheels(into: Path, *sources: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Wheels of the core, the plugins of this repository and the plugin ``hello``, by distribution."""
-    plugins = (TEMPLATE, GRAPHS, GUARDRAILS, KIT, MCP, OTEL, PLATFORM, HELLO)
+    plugins = (TEMPLATE, AGENTS, GRAPHS, GUARDRAILS, KIT, MCP, OTEL, PLATFORM, PROVIDERS, HELLO)
     built = build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, SDK, *plugins)
     return {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in built}
 

@@ -120,12 +120,14 @@ def test_removed_plugin_is_gone(hello: Environment, config: Path) -> None:
     [
         "chatproxy-server",
         "chatproxy-template",
+        "chatproxy-agents",
         "chatproxy-graphs",
         "chatproxy-guardrails",
         "chatproxy-kit",
         "chatproxy-mcp",
         "chatproxy-otel",
         "chatproxy-platform",
+        "chatproxy-providers",
         "chatproxy-sdk",
     ],
 )

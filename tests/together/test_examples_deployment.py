@@ -17,6 +17,7 @@ from tests.clients.processes import Server
 from tests.examples.running import EXAMPLES
 
 from chatproxy import ProxyConfig
+from chatproxy.cli import main
 
 ROOT = EXAMPLES.parent
 FOLDER = EXAMPLES / "deployment"
@@ -186,7 +187,7 @@ def test_unit_is_hardened() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 def test_systemd_takes_the_unit_and_calls_it_hardened(tmp_path: Path) -> None:
     path = tmp_path / "chatproxy.service"
-    path.write_text(read("chatproxy.service").replace("/opt/chatproxy/bin", str(PROGRAMS)), encoding="utf-8")
+    path.write_text(read("chatproxy.service").replace("/srv/chatproxy/bin", str(PROGRAMS)), encoding="utf-8")
     assert run("systemd-analyze", "verify", "--man=no", path) == ""
     said = run("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE}", path)
     shown = re.search(r"`systemd-analyze security chatproxy` says ([\d.]+),", PAGE)
@@ -194,20 +195,19 @@ def test_systemd_takes_the_unit_and_calls_it_hardened(tmp_path: Path) -> None:
     assert f"Overall exposure level for chatproxy.service: {shown[1]} OK" in said
 
 
-def test_commands_of_unit_and_image_are_commands_of_the_gateway() -> None:
-    started = [*unit()["ExecStartPre"], *unit()["ExecStart"], *unit()["ExecReload"][:1]]
-    given = [shlex.split(line)[1:] for line in started] + [yaml.safe_load(values("CMD")[0]), container()["args"]]
-    for command in ("check", "serve"):
-        options = {option for name, *rest in given for option in rest if name == command and option.startswith("--")}
-        assert (
-            options - set(re.findall(r"--[\w-]+", run(sys.executable, "-m", "chatproxy", command, "--help"))) == set()
-        )
-    assert {name for name, *_ in given} == {"check", "serve"}
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_options_of_unit_and_image_are_the_gateways(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [*unit()["ExecStartPre"], *unit()["ExecStart"], *unit()["ExecReload"][:1]]
+    given = [shlex.split(line)[1:] for line in lines] + [yaml.safe_load(values("CMD")[0]), container()["args"]]
+    options = {part for name, *rest in given for part in rest if name == command and part.startswith("--")}
+    assert main([command, "--help"]) == 0
+    assert set() < options <= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
 
 
-def test_configuration_starts() -> None:
-    argv = ["env", "OPENAI_API_KEY=none", sys.executable, "-m", "chatproxy", "check"]
-    assert run(*argv, "--config", FOLDER / "chatproxy.toml").startswith("ok: 1 upstream, 1 model, 1 plugin")
+def test_configuration_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    assert main(["check", "--config", str(FOLDER / "chatproxy.toml")]) == 0
+    assert capsys.readouterr().out.startswith("ok: 1 upstream, 1 model, 1 plugin")
 
 
 def test_page_names_every_file() -> None:

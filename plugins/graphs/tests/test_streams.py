@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from chatproxy_graphs import END, Context, Graph, NodeFailed, NodeTimeout, Worker
 from chatproxy_graphs.run import MAX_WAITING
 
-from .workers import Answers, Hangs, Says, line, one, until
+from chatproxy.testing import text_of
+
+from .workers import Answers, Hangs, Says, chunks_in, line, one, serving, until
 
 
 async def events(graph: Graph, ctx: Context | None = None) -> list[tuple[str, str | None, str]]:
@@ -267,3 +270,48 @@ async def test_texts_of_branches_are_not_heard_but_left_for_the_join() -> None:
         response=" and ".join(ctx.response for ctx in left.values())
     ))  # fmt: skip
     assert (await graph.arun(Context())).response == "A1A2 and B"
+
+
+def chance(seed: int) -> tuple[Graph, str]:
+    """A chain of workers of every kind that speaks, and what they are."""
+    dice = random.Random(seed)  # noqa: S311 - a choice of cases
+    graph, kinds, last = Graph("chance"), [], None
+    for number in range(dice.randint(1, 5)):
+        text = "".join(dice.choices("ab ", k=dice.randint(0, 3)))
+        kind = dice.choice(["says", "quiet", "both", "answers", "sets", "grows"])
+        workers: dict[str, Any] = {
+            "says": Says(*text),
+            "quiet": Says(*text),
+            "both": Both(text or "."),
+            "answers": Answers(response=text),
+            "sets": Sets(*text[:1], whole=text),
+            "grows": Sets(whole=text),
+        }
+        name = f"{kind}{number}"
+        graph.add_node(name, workers[kind], stream=kind != "quiet")
+        if last is not None:
+            graph.add_edge(last, name)
+        kinds.append(f"{kind}({text!r})")
+        last = name
+    return graph.add_edge(str(last), END), " ".join(kinds)
+
+
+@pytest.mark.parametrize("seed", range(100))
+async def test_any_chain_says_the_same_streamed_and_buffered(seed: int) -> None:
+    graph, kinds = chance(seed)
+    async with serving(graph=graph) as gateway:
+        buffered = await gateway.chat("Hi", model="graph")
+        streamed = await gateway.chat("Hi", model="graph", stream=True)
+    if buffered.status_code == 200:
+        assert text_of(streamed.content) == buffered.json()["choices"][0]["message"]["content"], kinds
+    else:
+        assert chunks_in(streamed)[-1:] == [buffered.json()] or streamed.json() == buffered.json(), kinds
+
+
+async def test_branches_tell_what_they_do_and_lose_nothing() -> None:
+    graph = Graph().add_node("begin", lambda ctx: None)
+    graph.add_node("a", Says(*"x" * 200)).add_node("b", Says(*"y" * 200))
+    graph.add_parallel("begin", ["a", "b"], END, merge=lambda before, left: None)
+    told = [event async for event in graph.stream(Context())]
+    assert [sum(event.text == letter for event in told) for letter in "xy"] == [200, 200]
+    assert {event.node for event in told if event.type == "node" and not event.streaming} == {"begin", "a", "b"}

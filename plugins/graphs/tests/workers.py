@@ -67,6 +67,11 @@ class Stubborn(Worker):
         return ctx
 
 
+async def echo(ctx: Context) -> None:
+    """Says what it was told."""
+    ctx.response = f"You said: {ctx.user_query}"
+
+
 class Hangs(Worker):
     """Waits until it is cancelled, and says so."""
 

@@ -47,7 +47,11 @@ class GraphsHandler:
         feed = Feed() if request.stream and wanted is None else None
         run = Run(plan, given, gateway=ctx, feed=feed, node_timeout_s=ctx.config(Config).node_timeout_s)
         ctx.at_end(lambda _: note_run(ctx, plan.name, run))
-        head: Json = {"id": f"chatcmpl-{ctx.request_id}", "created": int(time.time()), "model": request.model}
+        head: Json = {
+            "id": f"chatcmpl-{ctx.request_id.removeprefix('req_')}",
+            "created": int(time.time()),
+            "model": request.model,
+        }
         if feed is not None:
             pieces = chunks_of(run, feed, plan.name, head)
             return await chatproxy.as_reply(pieces, model=request.model, stream=True, name=NAME, close=run.stop)

@@ -65,14 +65,17 @@ class Saying:
         if isinstance(shown, str) and (self._own or shown is not self._before):
             await self.say(self._rest(shown), ctx)
 
-    async def end(self, ctx: Context) -> None:
+    async def end(self, ctx: Context, *, is_whole: bool = False) -> None:
         """The worker is done.
+
+        Args:
+            is_whole: it said all at once, so that what it left is its own, even where that is what it found.
 
         Raises:
             NodeFailed: its ``ctx.response`` is not what it streamed.
         """
         response = ctx.response
-        if response is self._before:
+        if response is self._before and not is_whole:
             if self._own:
                 ctx.response = self._heard + "".join(self._own)
             return

@@ -102,10 +102,11 @@ class Visit:
             return await node.run(ctx) if node.run is not None else None
         saying = Saying(run, self._record, ctx.response, deadline, is_heard=self._is_heard)
         try:
-            if node.run is not None and run.feed is None:
+            # after a text that was heard, only what is yielded is surely the worker's own
+            if node.run is not None and run.feed is None and not (self._is_heard and run.said):
                 result = await node.run(ctx)
                 if isinstance(result, Context | None):
-                    await saying.end(result or ctx)
+                    await saying.end(result or ctx, is_whole=True)
                 return result
             return await self._streamed(node.stream(ctx), ctx, saying)
         finally:

@@ -22,7 +22,8 @@ class Worker:
     """A step of a graph; override `arun`, or add ``async astream(ctx)``, or both.
 
     ``astream`` is an async generator of texts, which reach the client as they come. It may also yield the context: the
-    text by which ``ctx.response`` grew is streamed then. A worker with both is run by ``arun`` where nobody streams.
+    text by which ``ctx.response`` grew is streamed then. A worker with both is run by ``arun`` where nobody streams and
+    no other worker has streamed before it.
 
     Args:
         name: shown in errors and traces; None makes one of the class's name, ``MyWorker`` is ``my_worker``.
