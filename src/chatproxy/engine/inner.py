@@ -7,9 +7,12 @@ admitted: one that waits for its own inner exchange must not keep it out.
 from __future__ import annotations
 
 import asyncio
+import logging
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import perf_counter, time
+from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
 from chatproxy.engine.answer import Answer
@@ -27,26 +30,51 @@ from chatproxy.types.trace import TraceSpan
 if TYPE_CHECKING:
     from chatproxy.engine.core import Engine
 
+logger = logging.getLogger("chatproxy.engine")
+
 MOST_DEPTH = 8
 
 
 class Inner:
     """What `RequestContext.ask` and `RequestContext.ask_stream` do."""
 
-    __slots__ = ("_engine",)
+    __slots__ = ("_closing", "_engine")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def ask(self, parent: RequestContext, body: Mapping[str, Any], span: TraceSpan | None) -> ChatResponse:
         """The buffered reply; raises `ApiError` where the exchange fails."""
         async with self._answered(parent, {**body, "stream": False}, span) as answer:
             return ChatResponse.of(answer.body or b"", CHAT)
 
-    async def ask_stream(
+    def ask_stream(
         self, parent: RequestContext, body: Mapping[str, Any], span: TraceSpan | None
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The data of each event; raises `ApiError` where the exchange fails, also after some events."""
+        """The data of each event; raises `ApiError` where the exchange fails, also after some events.
+
+        Whoever leaves it early should close it; one that is open when the outer exchange ends is closed then.
+        """
+        events = self._events(parent, body, span)
+        left = weakref.ref(events)
+        parent.at_end(lambda _: self._close_left(left()))
+        return events
+
+    def _close_left(self, events: AsyncGenerator[dict[str, Any], None] | None) -> None:
+        if isinstance(events, AsyncGeneratorType) and not events.ag_running:
+            task = asyncio.get_running_loop().create_task(events.aclose(), name="inner-close")
+            self._closing.add(task)
+            task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("a stream within an exchange failed when it was closed", exc_info=error)
+
+    async def _events(
+        self, parent: RequestContext, body: Mapping[str, Any], span: TraceSpan | None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         async with self._answered(parent, {**body, "stream": True}, span) as answer:
             stream = answer.stream
             if stream is None:  # a plugin answered without one, for example from a cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -12,6 +13,8 @@ from chatproxy.handlers.assemble import as_chunks, assembled, cut
 from chatproxy.types.reply import Completed, Reply, Stream
 
 logger = logging.getLogger("chatproxy.handlers")
+
+_TURN = 64  # after so many pieces others get their turn, also where the handler never waits
 
 Piece = Mapping[str, Any] | str
 Close = Callable[[], Awaitable[None]]
@@ -120,11 +123,15 @@ async def _items(answer: Any) -> AsyncGenerator[Piece, None]:
         return
     if not hasattr(answer, "__aiter__"):
         raise _wrong(answer, "a mapping, a text or an async iterator")
+    given = 0
     async for item in answer:
         piece = _plain(item)
         if not isinstance(piece, Mapping | str):
             raise _wrong(item, "chunk mappings or texts")
         yield piece
+        given += 1
+        if given % _TURN == 0:
+            await asyncio.sleep(0)
 
 
 def _plain(value: Any) -> Any:

@@ -32,7 +32,10 @@ class Usage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def usage_of_chat(value: Any) -> Usage | None:
-    """Read the ``usage`` object of a chat completion; None where it is absent or not an object."""
+    """Read the ``usage`` object of a chat completion; None where it is absent or not an object.
+
+    A field ``estimated`` that is true, as models of the gateway's own may set it, says that nobody counted.
+    """
     if not isinstance(value, Mapping):
         return None
     prompt, completion = _count(value, "prompt_tokens"), _count(value, "completion_tokens")
@@ -44,6 +47,7 @@ def usage_of_chat(value: Any) -> Usage | None:
         cached_tokens=_count(details, "cached_tokens"),
         cache_write_tokens=_count(details, "cache_write_tokens") or _count(details, "cache_creation_tokens"),
         reasoning_tokens=_count(value.get("completion_tokens_details"), "reasoning_tokens"),
+        source="estimated" if value.get("estimated") is True else "provider",
     )
 
 

@@ -14,7 +14,7 @@ from chatproxy_graphs.config import Config
 from chatproxy_graphs.context import Context
 from chatproxy_graphs.errors import DefinitionError, GraphInvalid
 from chatproxy_graphs.formats import format_of
-from chatproxy_graphs.outcome import Json, Outcome, outcome_of
+from chatproxy_graphs.outcome import Json, Outcome, estimated, outcome_of
 from chatproxy_graphs.plan import Plan
 from chatproxy_graphs.registry import GraphRegistry
 from chatproxy_graphs.run import Feed, Run
@@ -53,13 +53,13 @@ class GraphsHandler:
             "model": request.model,
         }
         if feed is not None:
-            pieces = chunks_of(run, feed, plan.name, head)
+            pieces = chunks_of(run, feed, plan.name, head, request)
             return await chatproxy.as_reply(pieces, model=request.model, stream=True, name=NAME, close=run.stop)
         outcome = outcome_of(plan.name, await run.result(), "".join(run.said))
         if wanted is not None and outcome.text is not None:
             await wanted.check(outcome.text, self._judges)
         return await chatproxy.as_reply(
-            _completion(head, outcome), model=request.model, stream=request.stream, name=NAME
+            _completion(head, outcome, request), model=request.model, stream=request.stream, name=NAME
         )
 
 
@@ -77,7 +77,7 @@ def context_of(request: ChatRequest) -> Context:
     raise InvalidRequest("'messages' must have a message of role 'user'.", param="messages")
 
 
-async def chunks_of(run: Run, feed: Feed, graph: str, head: Json) -> AsyncGenerator[Json, None]:
+async def chunks_of(run: Run, feed: Feed, graph: str, head: Json, request: ChatRequest) -> AsyncGenerator[Json, None]:
     """A run as the chunks of a stream; raises what the run raised.
 
     Args:
@@ -105,14 +105,13 @@ async def chunks_of(run: Run, feed: Feed, graph: str, head: Json) -> AsyncGenera
     if outcome.tool_calls:
         yield chunk({"tool_calls": [{"index": number, **call} for number, call in enumerate(outcome.tool_calls)]})
     yield chunk({}, outcome.finish_reason)
-    if outcome.usage is not None:
-        yield {**head, "choices": [], "usage": outcome.usage}
+    yield {**head, "choices": [], "usage": outcome.usage or estimated(request, outcome)}
 
 
-def _completion(head: Json, outcome: Outcome) -> Json:
+def _completion(head: Json, outcome: Outcome, request: ChatRequest) -> Json:
     choice = {"index": 0, "message": outcome.message, "logprobs": None, "finish_reason": outcome.finish_reason}
-    usage = {} if outcome.usage is None else {"usage": outcome.usage}
-    return {**head, "object": "chat.completion", "choices": [choice], **usage}
+    usage = outcome.usage or estimated(request, outcome)
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
 
 
 def _plan(registry: GraphRegistry, name: str) -> Plan:

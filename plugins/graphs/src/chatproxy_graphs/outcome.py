@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from chatproxy import Usage
+from chatproxy import ChatRequest, Usage
+from chatproxy.types import estimate_tokens
 from chatproxy_graphs.context import Context
 from chatproxy_graphs.errors import WrongResult
 
@@ -20,7 +21,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: None where the graph only refuses or calls tools.
-        usage: None where nobody counted; the gateway estimates it then.
+        usage: None where nobody counted; see `estimated`.
     """
 
     text: str | None
@@ -42,6 +43,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.tool_calls:
             message["tool_calls"] = self.tool_calls
         return message
+
+
+def estimated(request: ChatRequest, outcome: Outcome) -> Json:
+    """What the request and the answer come to by their length, labelled ``estimated``."""
+    prompt = estimate_tokens(sum(len(text.value) for text in request.texts()))
+    completion = estimate_tokens(len(outcome.text or "") + len(outcome.refusal or ""))
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "estimated": True,
+    }
 
 
 def outcome_of(graph: str, ctx: Context, said: str) -> Outcome:
@@ -107,7 +120,7 @@ def _usage_of(graph: str, usage: Any) -> Json | None:
 
 
 def _of_gateway(usage: Usage) -> Json | None:
-    if usage.source != "provider":  # an estimate is labelled as one by the gateway
+    if usage.source != "provider":
         return None
     return {
         "prompt_tokens": usage.prompt_tokens,
