@@ -6,13 +6,11 @@ Rule: nothing here knows what is replied. A reply ends when its client hangs up.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import socket
 import ssl
 import struct
 import threading
-import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -182,11 +180,6 @@ class LoopThread:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
-        if self._tls is not None:
-            # A handshake that fails while the loop ends may leave its transport to the garbage collector.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ResourceWarning)
-                gc.collect()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -202,8 +195,17 @@ class LoopThread:
         self._ready.set()
         await self._ended.wait()
         server.close()
-        # Connections and handshakes that are just beginning are not among the transports yet.
-        await asyncio.sleep(0.01 if self._tls is None else 0.1)
-        for transport in list(self._counters.transports):
+        for _ in range(1000):
+            for transport in list(self._counters.transports):
+                transport.abort()
+            if not await self._is_busy():
+                break
+
+    async def _is_busy(self) -> bool:
+        """Whether connections are left; those that are just beginning, with their handshakes, only the loop knows."""
+        await asyncio.sleep(0.002)
+        known: list[asyncio.Transport] = list(self._loop._transports.values())  # type: ignore[attr-defined]
+        begun = [transport for transport in known if not transport.is_closing()]
+        for transport in begun:
             transport.abort()
-        await asyncio.sleep(0)
+        return bool(begun) or len(asyncio.all_tasks()) > 1

@@ -5,6 +5,7 @@ Rule: ``Assembly`` does no I/O and no await; both streams, and ``ChatAgent``, us
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -15,11 +16,13 @@ from chatproxy_sdk._core.chunks import Chunk, Delta, ToolCallPart
 from chatproxy_sdk.messages import FunctionCall, Message, MessageRole, ToolCall
 from chatproxy_sdk.types import ChatCompletionChoice, ChatCompletionResponse, UsageInfo
 
+_NOT_IN_PIECES = {"id", "type", "name", "format"}
+
 
 class _ChoiceAssembly:
     """One choice, as far as it has come."""
 
-    __slots__ = ("finish_reason", "index", "reasoning", "refusal", "role", "texts", "tool_calls")
+    __slots__ = ("finish_reason", "index", "reasoning", "refusal", "role", "texts", "tool_calls", "unknown")
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -29,6 +32,7 @@ class _ChoiceAssembly:
         self.reasoning: list[str] = []
         self.tool_calls: list[tuple[int, _CallAssembly]] = []
         self.finish_reason: str | None = None
+        self.unknown: dict[str, Any] = {}
 
     def add(self, delta: Delta) -> None:
         """Take in what a chunk adds."""
@@ -42,6 +46,8 @@ class _ChoiceAssembly:
             self.reasoning.append(delta.reasoning_content)
         for part in delta.tool_calls or ():
             self._call_of(part).add(part)
+        if delta.unknown:
+            self.unknown = _merged(self.unknown, delta.unknown)
 
     def message(self) -> Message:
         """What it says so far."""
@@ -52,6 +58,7 @@ class _ChoiceAssembly:
         message = Message(role=self.role, content=content, tool_calls=calls, refusal=refusal)
         if self.reasoning:
             message.unknown_fields["reasoning_content"] = "".join(self.reasoning)
+        message.unknown_fields.update(copy.deepcopy(self.unknown))
         return message
 
     def calls(self) -> list[ToolCall]:
@@ -98,6 +105,16 @@ class _CallAssembly:
     def tool_call(self) -> ToolCall:
         function = FunctionCall(name=self.name, arguments="".join(self.arguments))
         return ToolCall(id=self.id, type=self.type, function=function)
+
+
+def _merged(known: Any, added: Any, name: str = "") -> Any:
+    """What two pieces of a field add up to: texts and lists go on, objects by field, of others the last counts."""
+    if isinstance(known, dict) and isinstance(added, dict):
+        return known | {one: _merged(known.get(one), value, one) for one, value in added.items()}
+    if isinstance(known, list) and isinstance(added, list):
+        return known + added
+    is_going_on = isinstance(known, str) and isinstance(added, str) and name not in _NOT_IN_PIECES
+    return known + added if is_going_on else added
 
 
 class Assembly:

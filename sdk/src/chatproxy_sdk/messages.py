@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Self, cast
 
+from chatproxy_sdk._core.leniency import sound_message
 from chatproxy_sdk.records import Record
 
 
@@ -37,7 +38,14 @@ class ToolCall(Record):
 
     id: str = ""
     type: str = "function"
-    function: FunctionCall | None = None
+    function: FunctionCall = field(default_factory=FunctionCall)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is sent; a call of another type has no ``function``."""
+        found = super().to_dict()
+        if self.type != "function" and not self.function.name:
+            del found["function"]
+        return found
 
 
 @dataclass
@@ -60,6 +68,11 @@ class Message(Record):
 
     def __post_init__(self) -> None:
         self.role = _ROLES.get(self.role, self.role)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The message that a JSON object stands for; calls are taken as servers of all kinds write them."""
+        return super().from_dict(sound_message(data))
 
     @property
     def text(self) -> str:

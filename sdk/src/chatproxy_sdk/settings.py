@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from chatproxy_sdk._core.retries import Retries
-from chatproxy_sdk._core.terms import Terms, checked_key, checked_url
+from chatproxy_sdk._core.terms import Terms, basic, checked_key, checked_url, url_credentials, without_credentials
 
 DEFAULT_URL = "http://localhost:3284"
 
@@ -37,20 +36,22 @@ def server_terms(
         raise ValueError(f"api_key must be a text, found {type(api_key).__name__}")  # noqa: TRY004 - one class for all
     if type(max_retries) is not int or max_retries < 0:
         raise ValueError(f"max_retries must be a whole number from 0, found {max_retries!r}")
+    url, key = _root(base_url), checked_key(api_key)
+    credentials = url_credentials(url)
+    # Sent as a header, as httpx would: httpx logs its URLs whole.
+    basic_auth = {} if credentials is None else {"authorization": basic(credentials)}
     return Terms(
-        base_url=_root(base_url),
-        api_key=checked_key(api_key),
+        base_url=without_credentials(url),
+        api_key=key,
         timeout_s=_seconds("timeout", timeout, is_zero_fine=False),
         retries=Retries(limit=max_retries, delay_s=_seconds("retry_delay", retry_delay, is_zero_fine=True)),
-        headers={name.lower(): value for name, value in (default_headers or {}).items()},
+        headers={**basic_auth, **{name.lower(): value for name, value in (default_headers or {}).items()}},
     )
 
 
 def shown(client: object, terms: Terms) -> str:
     """A client as ``repr`` shows it: without its key, and without a password in its URL."""
-    parts = urlsplit(terms.base_url)
-    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return f"{type(client).__name__}(base_url={url!r}, timeout={terms.timeout_s:g})"
+    return f"{type(client).__name__}(base_url={terms.base_url!r}, timeout={terms.timeout_s:g})"
 
 
 def _root(base_url: Any) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self, TypedDict
 
+from chatproxy_sdk._core.leniency import sound_choice
 from chatproxy_sdk.messages import Message, MessageLike, MessageRole, message_dicts
 from chatproxy_sdk.records import Record
 
@@ -83,6 +84,8 @@ class ChatCompletionResponse(Record):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The completion that a JSON object stands for; only ``choices`` and their messages must be there."""
         sound = _lenient(data, "id", "object", "created", "model", "usage")
+        if isinstance(sound.get("choices"), list):
+            sound["choices"] = [sound_choice(choice) for choice in sound["choices"]]
         if isinstance(sound.get("usage"), Mapping):
             sound["usage"] = _counts(sound["usage"])
         found = super().from_dict(sound)

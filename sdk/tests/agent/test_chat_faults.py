@@ -47,6 +47,7 @@ from .talking import agent_of, both_ways, counts, said, say
 
 BROKEN = {"total_requests": 1, "errors": 1, "success_rate": 0.0, "aborted": 0}
 SHORT = 0.8
+SHORTER = 0.25  # where no answer is to come in time
 
 EITHER: dict[str, tuple[Reply, type[ChatAPIException], dict[str, Any]]] = {
     "400": (error(400, "No.", param="n"), APIResponseError, {"status_code": 400, "param": "n", "request_id": "req-1"}),
@@ -73,7 +74,7 @@ BUFFERED: dict[str, tuple[Reply, type[ChatAPIException], dict[str, Any]]] = {
     "a web page": (html(200), APIResponseError, {}),
 }
 STREAMED: dict[str, tuple[Reply, type[ChatAPIException], dict[str, Any]]] = {
-    "no stream": (chat("ok"), APIResponseError, {"request_id": "req-1"}),
+    "no stream": (answer({"status": "ok"}), APIResponseError, {"request_id": "req-1"}),
     "no JSON": (invalid_event("a"), APIResponseError, {"request_id": "req-1"}),
     "reset": (reset_after("a"), APIConnectionError, {}),
     "cut": (truncated("a"), APIConnectionError, {}),
@@ -118,7 +119,7 @@ async def test_a_fault_is_raised_counted_and_leaves_nothing(
 @pytest.mark.parametrize("broken", [name for name in STREAMED if name != "no stream"])
 async def test_a_broken_stream_closes_its_connection_at_once(server: FaultServer, broken: str) -> None:
     server.replies(STREAMED[broken][0])
-    async with agent_of(server, timeout=SHORT) as agent:
+    async with agent_of(server, timeout=SHORTER) as agent:
         with pytest.raises(ChatAPIException):
             await say(agent, "chat_stream")
         if broken not in {"no JSON", "ended"}:
@@ -173,7 +174,7 @@ async def test_the_last_failure_is_raised_when_retries_are_used_up(server: Fault
 @pytest.mark.parametrize("fault", [error(400), error(401), error(404), hang()], ids=["400", "401", "404", "late"])
 async def test_what_will_not_pass_is_not_tried_again(server: FaultServer, way: str, fault: Reply) -> None:
     server.replies(fault, says("never"))
-    async with agent_of(server, max_retries=3, timeout=SHORT) as agent:
+    async with agent_of(server, max_retries=3, timeout=SHORTER) as agent:
         with pytest.raises(ChatAPIException):
             await say(agent, way)
         assert counts(agent)["retries"] == 0
@@ -281,7 +282,7 @@ async def test_a_turn_inside_a_timeout_ends_with_it(server: FaultServer, way: st
     server.replies(by(lambda request: stall_after("a") if request.json["stream"] else hang()))
     async with agent_of(server) as agent:
         with pytest.raises(TimeoutError):
-            async with _entered(scope(SHORT)):
+            async with _entered(scope(SHORTER)):
                 await say(agent, way)
         await asyncio.to_thread(server.wait_closed)
         assert (counts(agent)["aborted"], said(agent)) == (1, [])

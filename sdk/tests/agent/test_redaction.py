@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from chatproxy_sdk.agent.redaction import Redactor, basic, url_credentials, without_credentials
+from chatproxy_sdk._core.terms import basic, url_credentials, without_credentials
+from chatproxy_sdk.agent.redaction import Redactor
 
 REDACTOR = Redactor(["a-known-secret", None, "", "abc"])
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from chatproxy_sdk.agent.arguments import ArgumentsError, converted, decoded, fitted
 from chatproxy_sdk.agent.schema import function_schema, signature_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
@@ -126,6 +126,7 @@ SCHEMA = {
 
 
 @given(st.dictionaries(st.sampled_from("abnv"), JSON, max_size=4))
+@example({"a": 9007199254740994.0})
 @settings(max_examples=150, deadline=None)
 def test_what_fits_a_schema_is_valid_and_all_else_is_an_arguments_error(arguments: dict[str, Any]) -> None:
     validator = jsonschema.Draft202012Validator(SCHEMA)

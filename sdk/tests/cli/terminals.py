@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import pty
+import select
+import signal
+import termios
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pexpect
 import pyte
 
+from .forks import TIMEOUT_S, ForkServer
+
 CTRL_C, CTRL_D, ALT_ENTER, UP, TAB = "\x03", "\x04", "\x1b\r", "\x1b[A", "\t"
-CHAT = (sys.executable, "-c", "import sys; from chatproxy_sdk.cli import main; sys.exit(main())")
-TIMEOUT_S = 20
 
 
 class Screen(pyte.HistoryScreen):
@@ -38,13 +41,17 @@ class Terminal:
         raw: every byte that it wrote.
     """
 
-    def __init__(self, *args: str, env: Mapping[str, str], cwd: Path, lines: int, columns: int) -> None:
+    def __init__(
+        self, forks: ForkServer, *args: str, env: Mapping[str, str], cwd: Path, lines: int, columns: int
+    ) -> None:
         self.raw = b""
+        self._is_over, self._is_open = False, True
         self.screen = Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
-        command = [*CHAT[1:], *args]
-        self.child = pexpect.spawn(CHAT[0], command, env=env, cwd=cwd, dimensions=(lines, columns), echo=True)
-        self.child.delaybeforesend = None
+        self._keyboard, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (lines, columns))
+        self._process = forks.start(args, [theirs] * 3, env=env, cwd=cwd)
+        os.close(theirs)
 
     @property
     def text(self) -> str:
@@ -53,7 +60,7 @@ class Terminal:
 
     def types(self, *keys: str) -> None:
         """Type, and wait for nothing."""
-        self.child.send("".join(keys))
+        os.write(self._keyboard, "".join(keys).encode(errors="surrogateescape"))
 
     def says(self, line: str) -> None:
         """Type a line behind the empty prompt, wait until it stands there, send it."""
@@ -74,13 +81,26 @@ class Terminal:
         """Wait until the cursor's line, up to the cursor, is this."""
         self._wait(lambda: self._cursor_line() == line, line)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the program a signal."""
+        self._process.signal(number)
+
     def ends(self) -> int:
         """Wait until the program ends; its exit code."""
-        self._wait(lambda: not self.child.isalive() and self.child.flag_eof, "the end")
-        return int(self.child.exitstatus if self.child.exitstatus is not None else -self.child.signalstatus)
+        self._wait(lambda: self._is_over, "the end")
+        return self._process.wait()
+
+    def vanishes(self) -> int:
+        """Close the window; the program's exit code."""
+        os.close(self._keyboard)
+        self._is_open = False
+        return self._process.wait()
 
     def close(self) -> None:
-        self.child.close(force=True)
+        """Take the program and the terminal away."""
+        self._process.close()
+        if self._is_open:
+            os.close(self._keyboard)
 
     def _cursor_line(self) -> str:
         cursor = self.screen.cursor
@@ -88,19 +108,16 @@ class Terminal:
 
     def _wait(self, is_so: Callable[[], bool], wanted: object) -> None:
         while not is_so():
+            assert not self._is_over, f"it ended; wanted {wanted!r}; shown:\n{self.text}"
+            ready, _, _ = select.select([self._keyboard], [], [], TIMEOUT_S)
+            assert ready, f"wanted {wanted!r}; shown:\n{self.text}"
             try:
-                data = self.child.read_nonblocking(65536, timeout=TIMEOUT_S)
-            except pexpect.EOF:
-                self.child.wait()
-                assert is_so(), f"it ended; wanted {wanted!r}; shown:\n{self.text}"
-            except pexpect.TIMEOUT:
-                raise AssertionError(f"wanted {wanted!r}; shown:\n{self.text}") from None
-            else:
-                self._take(data)
+                self._take(os.read(self._keyboard, 65536))
+            except OSError:  # nobody has the terminal open any more
+                self._is_over = True
 
     def _take(self, data: bytes) -> None:
         self.raw += data
         self._stream.feed(data)
-        for answer in self.screen.answers:
-            self.child.send(answer)
+        self.types(*self.screen.answers)
         self.screen.answers.clear()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +27,7 @@ from ..servers import (
     too_many,
     trickle,
 )
-from .conftest import Pipe
-from .terminals import CHAT, Terminal
+from .conftest import Open, Pipe, Start
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
@@ -248,50 +245,47 @@ def test_help_and_version_end_well(pipe: Pipe) -> None:
     assert pipe("--version", base_url="").stdout.startswith("chatproxy-chat ")
 
 
-def test_a_text_is_written_as_it_comes(server: FaultServer, environ: dict[str, str]) -> None:
+def test_a_text_is_written_as_it_comes(start: Start, server: FaultServer) -> None:
     gate = Gate()
     server.replies(chat_stream("first", gate, " second"))
 
-    with started(server, environ, "-m", "x", "-p", "q") as process:
-        assert process.stdout is not None
-        assert os.read(process.stdout.fileno(), 100) == b"first"
-        gate.open()
-        assert process.stdout.read() == b" second\n"
+    process = start("-m", "x", "-p", "q", base_url=server.url)
+
+    assert process.reads() == b"first"
+    gate.open()
+    assert process.reads() == b" second"
+    assert process.wait() == 0
 
 
-def test_an_interrupt_ends_with_130_and_closes_the_connection(server: FaultServer, environ: dict[str, str]) -> None:
+def test_an_interrupt_ends_with_130_and_closes_the_connection(start: Start, server: FaultServer) -> None:
     server.replies(stall_after("first"))
+    process = start("-m", "x", "-p", "q", base_url=server.url)
 
-    with started(server, environ, "-m", "x", "-p", "q") as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert os.read(process.stdout.fileno(), 100) == b"first"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
-        assert process.stderr.read() == b""
+    assert process.reads() == b"first"
+    process.signal(signal.SIGINT)
+
+    assert process.wait() == 130
+    assert process.errors() == ""
     server.wait_closed()
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(server: FaultServer, environ: dict[str, str]) -> None:
+def test_a_reader_that_has_enough_ends_it_quietly(start: Start, server: FaultServer) -> None:
     gate = Gate()
     server.replies(chat_stream("first\n", gate, "second\n", *["more\n"] * 10, done=False, end="open", finish_reason=""))
+    process = start("-m", "x", "-p", "q", base_url=server.url)
 
-    with started(server, environ, "-m", "x", "-p", "q") as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert os.read(process.stdout.fileno(), 100) == b"first\n"
-        process.stdout.close()
-        gate.open()
-        assert process.wait(timeout=10) == 0
-        assert process.stderr.read() == b""
+    assert process.reads() == b"first\n"
+    process.stops_reading()
+    gate.open()
+
+    assert process.wait() == 0
+    assert process.errors() == ""
     server.wait_closed()
 
 
-def test_an_answer_that_goes_to_a_terminal_has_no_control_characters(
-    server: FaultServer, environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_answer_that_goes_to_a_terminal_has_no_control_characters(terminal: Open, server: FaultServer) -> None:
     server.replies(says("a\x1b[2J", "b\r\n\x9bc"))
-    at = Terminal("-m", "x", "-p", "q", "--base-url", server.url, env=environ, cwd=tmp_path, lines=24, columns=80)
+    at = terminal("-m", "x", "-p", "q", base_url=server.url, prompt=None)
 
     assert at.ends() == 0
     assert at.text == "a[2Jb\nc"
@@ -304,28 +298,10 @@ def test_an_answer_that_goes_to_a_pipe_is_left_as_it_is(pipe: Pipe, server: Faul
     assert pipe("-m", "x", "-p", "q", base_url=server.url).stdout == "a\x1b[2Jb\n"
 
 
-def test_a_full_disk_is_told(server: FaultServer, environ: dict[str, str]) -> None:
+def test_a_full_disk_is_told(start: Start, server: FaultServer) -> None:
     server.replies(says("hi"))
-    with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [*CHAT, "-m", "x", "-p", "q", "--base-url", server.url],
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=environ,
-            timeout=30,
-            check=False,
-        )
 
-    assert ended.returncode == 1
-    assert ended.stderr.decode().count("\n") == 1
+    process = start("-m", "x", "-p", "q", base_url=server.url, output="/dev/full")
 
-
-def started(server: FaultServer, environ: dict[str, str], *args: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [*CHAT, *args, "--base-url", server.url],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environ,
-    )
+    assert process.wait() == 1
+    assert process.errors().count("\n") == 1

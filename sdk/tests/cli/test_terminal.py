@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
 from pathlib import Path
@@ -166,7 +165,7 @@ def test_a_signal_to_end_leaves_the_terminal_in_order(terminal: Open, server: Fa
 
     at.says("q")
     at.shows("half")
-    os.kill(at.child.pid, signal.SIGTERM)
+    at.signal(signal.SIGTERM)
 
     assert at.ends() == 143
     assert not at.screen.cursor.hidden

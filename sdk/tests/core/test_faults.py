@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trustme
@@ -118,7 +119,8 @@ def test_the_chunks_before_a_fault_are_given(
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        pytest.param(chat("a"), "application/json", id="a whole completion"),
+        pytest.param(answer({"choices": []}), "application/json", id="JSON without a completion"),
+        pytest.param(answer(b"", 204), "text/plain", id="nothing"),
         pytest.param(html(200), "text/html", id="a web page"),
         pytest.param(sse(["a"], headers=GZIP), "compressed", id="compressed"),
     ],
@@ -313,6 +315,24 @@ def test_a_certificate_that_is_trusted_is_taken(connect: Connect, call: Call) ->
             assert driver.run(call).error is None
         assert server.accepted_connections == 1
         driver.close_connection()
+
+
+def test_certificates_that_the_environment_names_are_trusted(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with FaultServer(tls=context) as server:
+        connect(base_url=server.url, retries=QUICK)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        trusting = connect(base_url=server.url, retries=QUICK)
+        monkeypatch.delenv("SSL_CERT_FILE")
+        other = connect(base_url=server.url, retries=QUICK)
+
+        assert trusting.fetch().error is None
+        assert type(other.fetch().error) is ServerConnectionError
+        trusting.close_connection()
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -267,10 +266,7 @@ async def test_cancelled_at_any_step_of_sending_it_leaves_nothing(
     assert task.cancelled()
     del task
     await _settled(awaiting, server)
-    with warnings.catch_warnings():
-        # A socket that connects in the moment in which it is cancelled may be left to the garbage collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()
 
 
 async def test_cancelled_while_it_waits_to_try_again_it_leaves_nothing(

@@ -48,11 +48,11 @@ def test_retry_after_in_seconds_is_what_is_waited(connect: Connect, server: Faul
     assert driver.waits == [0.05]
 
 
-def test_retry_after_as_a_date_is_what_is_waited(connect: Connect, server: FaultServer, call: Call) -> None:
+def test_retry_after_as_a_date_is_what_is_waited(connect: Connect, server: FaultServer) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
     server.replies(too_many(date), says("fine"))
     driver = connect(retries=Retries(limit=1, delay_s=30))
-    assert driver.run(call).error is None
+    assert driver.fetch().error is None
     (wait_s,) = driver.waits
     assert wait_s is not None
     assert 0 <= wait_s <= 1

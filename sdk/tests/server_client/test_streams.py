@@ -17,6 +17,7 @@ from ..servers import (
     FaultServer,
     Gate,
     Reply,
+    answer,
     by,
     call,
     chat,
@@ -141,8 +142,8 @@ def test_break_before_any_text_is_tried_again(connect: Connect, server: FaultSer
     assert len(server.requests) == 2
 
 
-def test_whole_answer_where_a_stream_was_asked_for_is_invalid(client: Any, server: FaultServer) -> None:
-    server.replies(chat("text"))
+def test_another_answer_where_a_stream_was_asked_for_is_invalid(client: Any, server: FaultServer) -> None:
+    server.replies(answer({"status": "ok"}))
     with pytest.raises(exceptions.InvalidResponseError, match="stream"):
         client.create_completion("demo", "hi", stream=True)
 

@@ -86,7 +86,10 @@ class AsyncConnection:
         """The head of an answer, its body unread."""
         if self._http is None or self._http.is_closed:
             raise RuntimeError("this client is closed")
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise RuntimeError("this client belongs to another event loop; make one for each")
+        self._loop = loop
         request = self._http.build_request(**request_options(step, self.terms))
         try:
             async with asyncio.timeout(self.terms.timeout_s * HEAD_TIMEOUTS):

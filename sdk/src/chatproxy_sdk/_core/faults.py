@@ -15,7 +15,10 @@ from typing import Any
 
 import msgspec
 
+from chatproxy_sdk._core.leniency import error_in
+
 EXCERPT_CHARS = 2_000
+MAX_SAID_BYTES = 2_000
 
 
 class Kind(Enum):
@@ -122,12 +125,14 @@ def event_fault(error: Any, request_id: str | None) -> Fault:
 
 
 def said_error(body: bytes) -> Any:
-    """What a JSON body says in ``error``; None where there is none."""
+    """The error that a JSON body tells of, although its status is one of success; None where there is none."""
+    start = body[:MAX_SAID_BYTES]
+    if b'"error"' not in start and b'"message"' not in start:
+        return None
     try:
-        decoded = msgspec.json.decode(body)
+        return error_in(msgspec.json.decode(body))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    return decoded.get("error") if isinstance(decoded, dict) else None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

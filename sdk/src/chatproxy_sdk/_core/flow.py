@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
-from chatproxy_sdk._core.chunks import Chunk, ChunkReader
+from chatproxy_sdk._core.chunks import Chunk, ChunkReader, whole_chunk
 from chatproxy_sdk._core.faults import Fault, FaultError, Kind, answer_fault, event_fault, said_error
 from chatproxy_sdk._core.retries import Retries
 from chatproxy_sdk._core.terms import Answer, Call, Terms
@@ -22,6 +22,8 @@ T = TypeVar("T")
 MAX_ERROR_BODY_BYTES = 256 * 1024
 DRAIN_S = 0.2
 NEVER = Retries(limit=0)
+# How the body of a stream begins; some servers and what stands before them name no type, or another.
+EVENT_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":", b"\xef\xbb\xbfdata:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ def _fetch_once(
     if head.status >= 300:
         raise FaultError(_error_answer(head, body, terms))
     _check_encoding(head)
+    if (error := said_error(body)) is not None:
+        raise FaultError(event_fault(error, head.headers.get("x-request-id")))
     return Answer(status=head.status, headers=head.headers, body=body)
 
 
@@ -184,26 +188,55 @@ def _stream_once(
     started = monotonic()
     observer.sending(call, content, reading.failed + 1)
     head: Head = yield Send(call, content)
+    chunk, first = None, b""
     if head.status >= 300 or not _is_stream(head):
-        body = yield from _whole(terms, started, MAX_ERROR_BODY_BYTES, is_cut=True)
-        observer.answered(head, body, monotonic() - started)
-        raise FaultError(_error_answer(head, body, terms) if head.status >= 300 else _no_stream(head, body, terms))
-    observer.answered(head, None, monotonic() - started)
-    _check_encoding(head)
+        first = (yield Read(started + terms.timeout_s - monotonic())) or b""
+        if head.status >= 300 or not first.startswith(EVENT_STARTS):
+            chunk = yield from _unstreamed(head, first, terms, observer, started)
+    if chunk is None:
+        observer.answered(head, None, monotonic() - started)
+        _check_encoding(head)
     if not reading.is_open:
         reading.is_open = True
         yield Opened(head)
-    yield from _chunks(terms, head, reading)
+    if chunk is not None:
+        yield DROP
+        yield Give([chunk])
+        return
+    yield from _chunks(terms, head, reading, first)
     yield DROP
 
 
-def _chunks(terms: Terms, head: Head, reading: _Reading) -> Generator[Step, Any, None]:
+def _unstreamed(
+    head: Head, first: bytes, terms: Terms, observer: Observer, started: float
+) -> Generator[Step, Any, Chunk]:
+    """A completion that came whole, though a stream was asked for; anything else than that is a fault."""
+    limit = terms.max_body_bytes if head.status < 300 else MAX_ERROR_BODY_BYTES
+    body = yield from _whole(terms, started, limit, is_cut=True, first=first)
+    observer.answered(head, body, monotonic() - started)
+    if head.status >= 300:
+        raise FaultError(_error_answer(head, body, terms))
+    _check_encoding(head)
+    chunk = None if said_error(body) is not None else whole_chunk(body)
+    if chunk is None:
+        raise FaultError(_no_stream(head, body, terms))
+    return chunk
+
+
+def _chunks(terms: Terms, head: Head, reading: _Reading, first: bytes) -> Generator[Step, Any, None]:
     reader = ChunkReader(max_event_bytes=terms.max_event_bytes, request_id=head.headers.get("x-request-id"))
     last = monotonic()
     while not reader.is_done:
-        data: bytes | None = yield READ
+        try:
+            data: bytes | None = first or (yield READ)
+        except FaultError:
+            if reader.is_finished:
+                return
+            raise
+        first = b""
         if data is None:
-            reader.check_end()
+            if rest := reader.end():
+                yield Give(rest)
             return
         chunks, error = reader.feed(data)
         if chunks:
@@ -213,14 +246,18 @@ def _chunks(terms: Terms, head: Head, reading: _Reading) -> Generator[Step, Any,
         if error is not None:
             raise error
         if not chunks and monotonic() - last > terms.timeout_s:
+            if reader.is_finished:
+                return
             raise FaultError(late(terms, "the next event of the stream"))
     yield Drain(DRAIN_S)
 
 
-def _whole(terms: Terms, started: float, limit: int, *, is_cut: bool) -> Generator[Step, Any, bytes]:
-    """The whole body, or, of an error, as much as is read of it."""
-    parts: list[bytes] = []
-    size = 0
+def _whole(
+    terms: Terms, started: float, limit: int, *, is_cut: bool, first: bytes = b""
+) -> Generator[Step, Any, bytes]:
+    """The whole body, or, of an error, as much as is read of it; ``first`` has been read before."""
+    parts = [first]
+    size = len(first)
     while (data := (yield Read(started + terms.timeout_s - monotonic()))) is not None:
         parts.append(data)
         size += len(data)

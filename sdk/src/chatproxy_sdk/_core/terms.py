@@ -5,14 +5,17 @@ Rule: no I/O here. The key is written into one header and nowhere else.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from chatproxy_sdk._core import leniency
 from chatproxy_sdk._core.faults import Fault, FaultError, Kind
 from chatproxy_sdk._core.retries import Retries
 
@@ -26,7 +29,8 @@ class Terms:
 
     Attributes:
         base_url: what paths are put behind; without a slash at its end.
-        timeout_s: to connect; for a whole buffered answer; on a stream for its head and between two events. Where bytes
+        timeout_s: to connect; for a whole buffered answer; on a stream for its head and between two events. A stream
+            whose choices have all finished, but which neither ends nor says ``[DONE]``, is over after it. Where bytes
             come, but too slowly, it may take twice as long (with the blocking client a head has no such bound);
             comments of a stream do not count as events.
         max_body_bytes: of a buffered answer.
@@ -101,6 +105,25 @@ def checked_url(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
+def url_credentials(url: str) -> tuple[str, str] | None:
+    """User and password of a URL, decoded; None where it has none."""
+    parts = urlsplit(url)
+    if parts.username is None and parts.password is None:
+        return None
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def basic(credentials: tuple[str, str]) -> str:
+    """The value of an ``Authorization`` header for user and password (RFC 7617)."""
+    return f"Basic {base64.b64encode(':'.join(credentials).encode()).decode()}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request: what is asked for, not how."""
@@ -147,6 +170,8 @@ class Answer:
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+            with suppress(ValueError, RecursionError):
+                return leniency.writable(leniency.decoded(self.body))
             raise FaultError(self.unreadable(f"the answer is not JSON: {exc}")) from exc
 
     def unreadable(self, message: str) -> Fault:

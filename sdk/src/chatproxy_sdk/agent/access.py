@@ -11,10 +11,10 @@ from chatproxy_sdk._core.awaiting import AsyncConnection
 from chatproxy_sdk._core.faults import Fault, FaultError, Kind, event_fault
 from chatproxy_sdk._core.flow import Head
 from chatproxy_sdk._core.retries import Retries
-from chatproxy_sdk._core.terms import Answer, Terms
+from chatproxy_sdk._core.terms import Answer, Terms, basic, url_credentials, without_credentials
 from chatproxy_sdk.agent.config import ModelConfig, RuntimeConfig
 from chatproxy_sdk.agent.logs import Log
-from chatproxy_sdk.agent.redaction import Redactor, basic, url_credentials, without_credentials
+from chatproxy_sdk.agent.redaction import Redactor
 from chatproxy_sdk.exceptions import APIConnectionError, ChatAPIException, ConfigurationError, api_exception
 
 

@@ -160,6 +160,8 @@ def _of_type(value: Any, schema: Mapping[str, Any], where: str) -> Any:
     if not wanted:
         return value
     kinds = tuple(_TYPES[name] for name in wanted)
+    if isinstance(value, float) and value.is_integer() and "integer" in wanted and "number" not in wanted:
+        value = int(value)  # msgspec 0.22 does the same, but only up to 2**53
     return _convert(value, Union[kinds], where) if where else value  # noqa: UP007 - made at run time
 
 

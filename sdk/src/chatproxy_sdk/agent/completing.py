@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from chatproxy_sdk.completions import Assembly
-from chatproxy_sdk.messages import Message, ToolCall
+from chatproxy_sdk.messages import Message
 from chatproxy_sdk.types import ChatCompletionResponse
 
 STRICT = {"id": str, "object": str, "created": int, "model": str, "choices": list}
@@ -30,7 +28,7 @@ def buffered(body: Mapping[str, Any], *, strict: bool) -> ChatCompletionResponse
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
         raise ValueError("the answer has no choices")
-    return ChatCompletionResponse.from_dict({**body, "choices": [_tolerated(choice) for choice in choices]})
+    return _complete_calls(ChatCompletionResponse.from_dict(body))
 
 
 def streamed(assembly: Assembly, *, strict: bool) -> ChatCompletionResponse:
@@ -44,10 +42,7 @@ def streamed(assembly: Assembly, *, strict: bool) -> ChatCompletionResponse:
     missing = [name for name in ("id", "created", "model", "finish_reason") if not assembly.metadata.get(name)]
     if strict and missing:
         raise ValueError(f"the stream lacks {', '.join(missing)}")
-    completion = assembly.response()
-    for choice in completion.choices:
-        _name_calls(choice.message)
-    return completion
+    return _complete_calls(assembly.response())
 
 
 def message_of(completion: ChatCompletionResponse) -> Message:
@@ -60,30 +55,13 @@ def text_of(message: Message) -> str:
     return message.text or message.refusal or ""
 
 
-def _tolerated(choice: Any) -> Any:
-    """A choice whose tool calls are as OpenAI's: some servers send arguments as an object, or no id."""
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict) or not isinstance(calls := message.get("tool_calls"), list):
-        return choice
-    named = [_tolerated_call(call, number) for number, call in enumerate(calls)]
-    return {**choice, "message": {**message, "tool_calls": named or None}}
-
-
-def _tolerated_call(call: Any, number: int) -> Any:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, dict):
-        return call
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        arguments = msgspec.json.encode(arguments or {}).decode()
-    named = {"id": call.get("id") or f"call_{number}", "type": call.get("type") or "function"}
-    return {**call, **named, "function": {**function, "arguments": arguments}}
-
-
-def _name_calls(message: Message) -> None:
-    calls: list[ToolCall] = message.tool_calls or []
-    for number, call in enumerate(calls):
-        call.id = call.id or f"call_{number}"
+def _complete_calls(completion: ChatCompletionResponse) -> ChatCompletionResponse:
+    """Give calls what servers want to see again in the next request: an id, and arguments that are JSON."""
+    for choice in completion.choices:
+        for number, call in enumerate(choice.message.tool_calls or ()):
+            call.id = call.id or f"call_{number}"
+            call.function.arguments = call.function.arguments or "{}"
+    return completion
 
 
 def _check(body: Mapping[str, Any]) -> None:

@@ -5,11 +5,9 @@ Rule: no I/O here. Values are copied, never changed.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 HIDDEN = "[hidden]"
 LONGEST_TEXT = 20_000
@@ -64,25 +62,6 @@ class Redactor:
     def _named(self, name: str, value: Any, depth: int) -> Any:
         is_secret = isinstance(value, (str, list)) and bool(value) and _SECRET_NAME.search(name)
         return HIDDEN if is_secret else self.value(value, depth=depth + 1)
-
-
-def url_credentials(url: str) -> tuple[str, str] | None:
-    """User and password of a URL, decoded; None where it has none."""
-    parts = urlsplit(url)
-    if parts.username is None and parts.password is None:
-        return None
-    return unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def without_credentials(url: str) -> str:
-    """The URL without user and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def basic(credentials: tuple[str, str]) -> str:
-    """The value of an ``Authorization`` header for user and password (RFC 7617)."""
-    return f"Basic {base64.b64encode(':'.join(credentials).encode()).decode()}"
 
 
 def _shortened(found: re.Match[str]) -> str:

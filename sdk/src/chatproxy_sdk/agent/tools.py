@@ -209,7 +209,7 @@ class ToolBox:
         return content_of(result, limits.max_result_chars)
 
     def _entry(self, call: ToolCall) -> _Entry:
-        if call.function is None:
+        if call.type != "function" and not call.function.name:
             raise ArgumentsError(f"a call of type {call.type!r} names no function")
         if entry := self._entries.get(call.function.name):
             return entry
@@ -231,7 +231,7 @@ def _is_cancelled() -> bool:
 
 def _arguments(entry: _Entry, call: ToolCall) -> dict[str, Any]:
     """A call's arguments, made anew for each attempt, since a handler may change them."""
-    arguments = decoded(call.function.arguments if call.function else None)
+    arguments = decoded(call.function.arguments)
     if entry.is_checked:
         arguments = fitted(arguments, entry.tool.parameters)
     return converted(arguments, entry.handler.signature)
@@ -247,7 +247,7 @@ def _failed(call: ToolCall, error: BaseException, limits: _Limits) -> str:
 
 
 def _raise(call: ToolCall, error: BaseException, text: str) -> NoReturn:
-    name, arguments = (call.function.name, call.function.arguments) if call.function else ("", "")
+    name, arguments = call.function.name, call.function.arguments
     details = {"tool": name, "error": text, "arguments": arguments, "tool_call_id": call.id}
     raise ToolExecutionError(f"tool {name!r} failed: {text}", details) from error
 

@@ -129,12 +129,12 @@ class Turn:
         if not calls or not self._wishes.runs_tools:
             return False
         theirs = _names(self._wishes.fields.get("tools")) - set(self._tools.names)
-        return not any(call.function is not None and call.function.name in theirs for call in calls)
+        return not any(call.function.name in theirs for call in calls)
 
     def _check_limit(self, number: int, calls: list[ToolCall]) -> None:
         limit = self._wishes.max_rounds
         if number >= limit:
-            names = ", ".join(call.function.name for call in calls if call.function is not None)
+            names = ", ".join(call.function.name for call in calls)
             said = f"the model still asks for tools after {limit} rounds (max_tool_iterations)"
             details = {"tool": names, "error": said, "max_tool_iterations": limit}
             raise ToolExecutionError(f"{said}: {names}", details)

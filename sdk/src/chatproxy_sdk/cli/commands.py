@@ -66,14 +66,15 @@ class Commands:
         Raises:
             CommandError: there is no such command, or it cannot be done.
         """
-        name, _, argument = line.partition(" ")
+        name, *rest = line.split(maxsplit=1)
+        argument = rest[0].strip() if rest else ""
         if name == "/save!":
-            await self._save(argument.strip(), may_replace=True)
+            await self._save(argument, may_replace=True)
             return None
         command = self.table.get(name)
         if command is None:
             raise CommandError(self._unknown(name))
-        return await command.run(argument.strip())
+        return await command.run(argument)
 
     async def model_ids(self) -> list[str]:
         """The server's models, asked for once; none where it does not say."""
@@ -180,4 +181,11 @@ def _path_and_rest(argument: str) -> tuple[str, str] | None:
     if match is None:
         return None
     path = match[1] or match[2] or re.sub(r"\\(.)", r"\1", match[3] or "")
-    return path if _URL.match(path) else str(Path(path).expanduser()), argument[match.end() :].strip()
+    return path if _URL.match(path) else str(_expanded(Path(path))), argument[match.end() :].strip()
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from chatproxy_sdk.cli.arguments import Options, UsageError
@@ -19,6 +20,9 @@ def run_chosen(options: Options, program: str) -> int:
     """
     if sys.stdout is None:
         raise UsageError("standard output is closed")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or a locale that cannot show every letter
+            stream.reconfigure(errors="replace")
     toolset = load_toolset(options.tools) if options.tools is not None else Toolset()
     try:
         conversation = Conversation(options, toolset)

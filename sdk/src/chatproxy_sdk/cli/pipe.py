@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import sys
@@ -25,9 +24,6 @@ def run_pipe(conversation: Conversation, options: Options, program: str) -> int:
     Raises:
         UsageError: there is nothing to ask, or no model to ask.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal or a locale that cannot show every letter
-            stream.reconfigure(errors="replace")
     question = Question(_text(options), options.images)
     if not question.text.strip() and not question.images:
         raise UsageError("there is nothing to ask: give -p TEXT or standard input")

@@ -29,10 +29,12 @@ class Prompt:
     """
 
     def __init__(self, completer: Completer, history: Path | None) -> None:
+        self._history = _History(history) if history is not None else InMemoryHistory()
+        self._has_told = False
         self._session: PromptSession[str] = PromptSession(
             multiline=True,
             completer=completer,
-            history=FileHistory(history) if history is not None else InMemoryHistory(),
+            history=self._history,
             key_bindings=_keys(),
             prompt_continuation="  ",
             enable_suspend=True,
@@ -45,7 +47,35 @@ class Prompt:
             EOFError: Ctrl-D on an empty line.
         """
         # An interrupt from outside is not for this line; Ctrl-C at the keyboard is a key here.
-        return unfenced(await self._session.prompt_async(message, handle_sigint=False))
+        return unfenced(_sound(await self._session.prompt_async(message, handle_sigint=False)))
+
+    def new_problem(self) -> OSError | None:
+        """Why what was typed is not kept; once."""
+        problem = self._history.problem if isinstance(self._history, _History) and not self._has_told else None
+        self._has_told = self._has_told or problem is not None
+        return problem
+
+
+class _History(FileHistory):
+    """A file of what was typed, also of what is no UTF-8.
+
+    Attributes:
+        problem: why something was not kept.
+    """
+
+    problem: OSError | None = None
+
+    def store_string(self, string: str) -> None:
+        """Keep it, if that is possible."""
+        try:
+            super().store_string(_sound(string))
+        except OSError as exc:
+            self.problem = exc
+
+
+def _sound(text: str) -> str:
+    """The text with a replacement for each byte that was no UTF-8, which prompt_toolkit takes for half a letter."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def unfenced(text: str) -> str:

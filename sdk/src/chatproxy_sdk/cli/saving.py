@@ -62,7 +62,7 @@ def _markdown(messages: Sequence[Message], model: str | None) -> str:
         parts += [
             f"Calls `{call.function.name}`:\n\n```json\n{call.function.arguments}\n```"
             for call in message.tool_calls or ()
-            if call.function is not None
+            if call.function.name
         ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 

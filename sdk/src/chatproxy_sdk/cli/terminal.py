@@ -53,6 +53,7 @@ class Terminal:
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._commands = Commands(conversation, self._console)
         self._asked = Question("")
+        self._since = 0  # messages before it was asked
         self._shown: list[str] = []
 
     def prompt(self, *, keeps_history: bool) -> Prompt:
@@ -87,6 +88,8 @@ class Terminal:
                 line = await prompt.ask(self._message())
             except EOFError:
                 return
+            if problem := prompt.new_problem():
+                self._complain(f"what is typed is not kept: {described(problem)}")
             self._shown = []
             if not await self._interrupts.run(self._handle(line)):
                 await self._after_stop()
@@ -115,6 +118,7 @@ class Terminal:
         if self._conversation.model is None:
             raise CommandError("no model is chosen: /model lists them, /model id takes one")
         self._asked = Question(text, tuple(self._conversation.images))
+        self._since = len(self._conversation.agent.history)
         try:
             async with display_for(self._console) as display:
                 self._conversation.on_call = partial(self._note_call, asyncio.get_running_loop(), display)
@@ -142,12 +146,16 @@ class Terminal:
             self._console.print(Text(f"(ended by: {one_line(str(known['finish_reason']))})", style="yellow"))
 
     async def _after_stop(self) -> None:
-        """What came of the answer is part of the conversation; one that had not begun has not been asked for."""
+        """What came of the answer is part of the conversation; one that had not begun has not been asked for.
+
+        At the very end of an answer it may be part of it already.
+        """
         self._console.print(Text("(stopped)", style="yellow"))
         text = "".join(self._shown)
         try:
-            if text:
+            if text and len(self._conversation.agent.history) == self._since:
                 await self._conversation.keep(self._asked, text)
+            if text:
                 self._conversation.images.clear()
         except ChatAPIException as exc:
             self._complain(described(exc))
