@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from chatproxy.config import ModelConfig, ProxyConfig
     from chatproxy.embedding import ChatCompletionServer, ProxyHandler, ProxyPlugin
     from chatproxy.handlers.answers import as_reply
+    from chatproxy.server import ServerOptions, serve
 
 _LATE = {  # what needs the web framework is imported when first asked for, so that a plugin's import stays cheap
     "ChatCompletionServer": "chatproxy.embedding",
@@ -42,8 +43,10 @@ _LATE = {  # what needs the web framework is imported when first asked for, so t
     "ProxyConfig": "chatproxy.config",
     "ProxyHandler": "chatproxy.embedding",
     "ProxyPlugin": "chatproxy.embedding",
+    "ServerOptions": "chatproxy.server",
     "as_reply": "chatproxy.handlers.answers",
     "create_app": "chatproxy.app",
+    "serve": "chatproxy.server",
 }
 
 
@@ -80,6 +83,7 @@ __all__ = [
     "Reject",
     "Reply",
     "RequestContext",
+    "ServerOptions",
     "Stream",
     "StreamEvent",
     "Text",
@@ -93,4 +97,5 @@ __all__ = [
     "create_app",
     "hookimpl",
     "hookspecs",
+    "serve",
 ]

@@ -223,3 +223,10 @@ class UpstreamStatus(UpstreamError):
     ) -> None:
         super().__init__(message, status=status, code=code, headers=headers)
         self.body = body
+
+
+PLUGIN_FAILURES = (Exception, SystemExit, KeyboardInterrupt)
+"""What code of others may raise without ending the gateway: ``sys.exit()`` in a hook is a failure of that hook.
+
+Signals come by the event loop's handlers, never as ``KeyboardInterrupt``. Cancellation is not among them.
+"""

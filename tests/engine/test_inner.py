@@ -172,6 +172,34 @@ async def test_stream_left_early_closes_the_inner_upstream() -> None:
     assert plugin.ended[0].outcome == "client_disconnected"
 
 
+async def test_stream_that_nobody_closes_ends_with_the_outer_exchange() -> None:
+    upstream = ScriptedUpstream(stream_reply(["fi", "ne"], finish_reason=None, done=False, fault=Fault.STALL))
+    kept: list[Any] = []
+    over = asyncio.Event()
+
+    class Forgetful(Asking):
+        @hookimpl
+        async def before_request(self, ctx: RequestContext, request: ChatRequest) -> None:
+            await super().before_request(ctx, request)
+            if ctx.depth:
+                ctx.at_end(lambda _: over.set())
+
+        async def execute(self, ctx: RequestContext, request: ChatRequest) -> Reply:
+            events = ctx.ask_stream({**request, "model": "scripted"})
+            kept.append(events)  # whoever holds it keeps the garbage collector from closing it
+            await anext(events)
+            return await as_reply("enough", model="outer", stream=False)
+
+    plugin = Forgetful()
+    async with make_app(plugins=[plugin], upstream=upstream) as gateway:
+        answer = await gateway.chat("Hello", model="outer")
+        assert answer.status_code == 200
+        await asyncio.wait_for(over.wait(), 5)
+        with pytest.raises(StopAsyncIteration):
+            await anext(kept[0])
+    assert [exchange.outcome for exchange in plugin.ended] == ["completed", "client_disconnected"]
+
+
 async def test_cancelled_outer_exchange_ends_the_inner_one() -> None:
     class Watched(Asking):
         @hookimpl

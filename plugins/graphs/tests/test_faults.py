@@ -41,9 +41,33 @@ async def exits(ctx: Context) -> None:
     raise SystemExit(3)
 
 
+async def interrupts(ctx: Context) -> None:
+    raise KeyboardInterrupt
+
+
+def interrupts_in_a_thread(ctx: Context) -> None:
+    raise KeyboardInterrupt
+
+
+async def ends_itself(ctx: Context) -> None:
+    raise GeneratorExit
+
+
+def routed(kind: type[BaseException]) -> Graph:
+    def route(ctx: Context) -> str:
+        raise kind
+
+    return Graph("routed").add_node("fork", Append("x")).add_conditional_edge("fork", route, {"on": END})
+
+
 FAULTS: dict[str, tuple[Any, str, str]] = {
     "raises": (raises, "graph_node_failed", "graph 'fault', node 'work', step 1: the worker raised RuntimeError."),
     "exits": (exits, "graph_node_failed", "graph 'fault', node 'work', step 1: the worker raised SystemExit."),
+    "interrupts": (interrupts, "graph_node_failed", "step 1: the worker raised KeyboardInterrupt."),
+    "interrupts in a thread": (interrupts_in_a_thread, "graph_node_failed", "the worker raised KeyboardInterrupt."),
+    "ends itself": (ends_itself, "graph_node_failed", "step 1: the worker raised GeneratorExit."),
+    "route exits": (routed(SystemExit), "graph_route_failed", "the route raised SystemExit."),
+    "route interrupts": (routed(KeyboardInterrupt), "graph_route_failed", "the route raised KeyboardInterrupt."),
     "returns 5": (
         wrong,
         "graph_node_failed",
@@ -223,3 +247,28 @@ async def test_deadline_reaches_through_groups_of_tasks() -> None:
     async with serving(work=one(work, timeout_s=0.05)) as gateway:
         answer = await gateway.chat("Hi", model="work")
     assert (answer.status_code, sorted(stopped)) == (504, ["anyio", "asyncio"])
+
+
+@FORMS
+async def test_worker_that_never_waits_lets_others_have_their_turn(stream: bool) -> None:
+    begun = asyncio.Event()
+    goes_on = True
+
+    class Busy(Worker):
+        async def astream(self, ctx: Context) -> AsyncIterator[str]:
+            begun.set()
+            for _ in range(200_000):  # an end, so that a starved test fails and does not hang
+                if not goes_on:
+                    yield "done"
+                    return
+                yield ""
+            raise AssertionError("nobody had a turn")
+
+    async with serving(busy=one(Busy()), echo=echo) as gateway:
+        asking = asyncio.ensure_future(gateway.chat("Hi", model="busy", stream=stream))
+        await begun.wait()
+        assert (await gateway.chat("Hi", model="echo")).status_code == 200
+        goes_on = False
+        answer = await asking
+    assert answer.status_code == 200
+    assert "error" not in answer.text

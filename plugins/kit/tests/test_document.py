@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -157,3 +160,51 @@ def test_program_runs_as_a_process(tmp_path: Path) -> None:
         client.close()
         streamed = httpx.post(f"{url}/chatkit", json={"messages": [USER]})
     assert whole.choices[0].message.content == text_of(streamed.content) == "Hello! How can I help you today?"
+
+
+def test_program_whose_startup_fails_does_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "server.py"
+    failing = """
+@ck.on_startup()
+async def startup():
+    raise OSError("no database")
+
+
+ck.run(port=0)
+"""
+    path.write_text(PROGRAMS["with_state"] + failing, encoding="utf-8")
+    env = {**os.environ, "CHATPROXY_DISABLED_PLUGINS": "*"}
+    done = subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True, timeout=45, check=False)
+    assert done.returncode == 3
+    assert "no database" in done.stderr
+    assert "Uvicorn running" not in done.stderr
+
+
+def test_stream_that_outlasts_the_drain_ends_with_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "server.py"
+    slow = """
+from chatproxy_kit import ChatKit
+import asyncio
+
+ck = ChatKit(timeout_s=None)
+
+
+@ck.handler()
+async def slow(messages, context):
+    yield "so far"
+    await asyncio.Event().wait()
+
+
+ck.run(port=0)
+"""
+    path.write_text(slow, encoding="utf-8")
+    with program(path, "Uvicorn running on", PROXY_DRAIN_TIMEOUT_S="0.2") as (process, output):
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", "".join(output))
+        with httpx.stream("POST", f"{url}/chatkit", json={"messages": [USER]}) as answer:
+            pieces = answer.iter_text()
+            text = next(pieces)
+            process.terminate()
+            text += "".join(pieces)
+        process.wait(20)
+    assert "so far" in text
+    assert '"code":"server_shutdown"' in text

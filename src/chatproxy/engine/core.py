@@ -23,7 +23,7 @@ from chatproxy.engine.output import Output
 from chatproxy.engine.routing import Router, apply_model, check_model
 from chatproxy.engine.translated import TranslatedChunks, execute
 from chatproxy.engine.turn import Turn
-from chatproxy.errors import ApiError, InvalidRequest, Overloaded, UpstreamError
+from chatproxy.errors import PLUGIN_FAILURES, ApiError, InvalidRequest, Overloaded, UpstreamError
 from chatproxy.plugins.background import call_endings
 from chatproxy.plugins.hooks import Hooks
 from chatproxy.plugins.impl import Impl
@@ -168,7 +168,7 @@ class Engine:
             result = await self.hooks.call_tool(ctx, call, traced)
             error_type = "tool_error" if result.is_error else None
             return result
-        except Exception as exc:
+        except PLUGIN_FAILURES as exc:
             error_type = exc.code if isinstance(exc, ApiError) else type(exc).__name__
             raise
         finally:
@@ -329,7 +329,7 @@ class _Execution:
         except ApiError as error:
             attempt.end(error.code)
             raise
-        except Exception as exc:
+        except PLUGIN_FAILURES as exc:
             attempt.end(type(exc).__name__)
             logger.exception("handler %r failed", self._handler.name, extra={"request_id": self._ctx.request_id})
             raise UpstreamError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from chatproxy.errors import ApiError, UpstreamError
+from chatproxy.errors import PLUGIN_FAILURES, ApiError, UpstreamError
 from chatproxy.sse import FrameSplitter, frame_data
 from chatproxy.types.tally import Tally
 
@@ -72,7 +72,7 @@ class Meter:
         except ApiError as error:
             self.failure = error
             raise
-        except Exception as exc:
+        except PLUGIN_FAILURES as exc:
             self.failure = stream_failed(exc)
             raise self.failure from exc
         return []

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any
 
-from chatproxy.errors import ApiError, UpstreamError
+from chatproxy.errors import PLUGIN_FAILURES, ApiError, UpstreamError
 from chatproxy.handlers.assemble import as_chunks, assembled, cut
 from chatproxy.types.reply import Completed, Reply, Stream
 
@@ -72,7 +72,7 @@ class _Pieces(AsyncIterator[Mapping[str, Any]]):
             return await self._chunks.__anext__()
         except (ApiError, StopAsyncIteration):
             raise
-        except Exception as exc:
+        except PLUGIN_FAILURES as exc:
             logger.exception("handler %r failed in its stream", self._name)
             message = f"The handler '{self._name}' failed."
             raise UpstreamError(message, status=500, code="handler_failed") from exc

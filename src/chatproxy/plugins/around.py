@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from chatproxy.errors import ApiError
+from chatproxy.errors import PLUGIN_FAILURES, ApiError
 from chatproxy.plugins.impl import Impl
 from chatproxy.plugins.timed import Clock, DeadlinePassedError, finish
 from chatproxy.types.context import RequestContext
@@ -89,7 +89,7 @@ class _Around:
         except DeadlinePassedError as passed:
             impl.state.abandoned += passed.abandoned
             impl.failed(ctx.exchange, "timeout", started_at, passed)
-        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
+        except PLUGIN_FAILURES as exc:
             impl.failed(ctx.exchange, "error", started_at, exc)
         finally:
             ctx.restore_tools(outer)

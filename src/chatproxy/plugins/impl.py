@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NoReturn, Protocol
 
-from chatproxy.errors import ApiError, PluginFailed, PluginTimeout
+from chatproxy.errors import PLUGIN_FAILURES, ApiError, PluginFailed, PluginTimeout
 from chatproxy.plugins.timed import Clock, DeadlinePassedError, finish
 from chatproxy.types.exchange import Exchange, HookCall
 
@@ -122,7 +122,7 @@ class Impl:
         except ApiError as error:
             self.refused(exchange, error, started_at)
             raise
-        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
+        except PLUGIN_FAILURES as exc:
             return self.failed(exchange, "error", started_at, exc)
         return Pending(self, exchange, steps, waiting_for, started_at)
 
@@ -214,7 +214,7 @@ class Pending:
         except DeadlinePassedError as passed:
             impl.state.abandoned += passed.abandoned
             return impl.failed(self._exchange, "timeout", self._started_at, passed)
-        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
+        except PLUGIN_FAILURES as exc:
             return impl.failed(self._exchange, "error", self._started_at, exc)
         except asyncio.CancelledError:
             impl.cancelled(self._exchange, self._started_at)

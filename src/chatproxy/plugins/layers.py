@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from chatproxy.errors import ApiError
+from chatproxy.errors import PLUGIN_FAILURES, ApiError
 from chatproxy.plugins.impl import Impl
 from chatproxy.plugins.timed import Clock, DeadlinePassedError, finish
 from chatproxy.types.exchange import Exchange
@@ -77,7 +77,7 @@ class Layer:
         except DeadlinePassedError as passed:
             self._impl.state.abandoned += passed.abandoned
             self._impl.failed(self._exchange, "timeout", started_at, passed)
-        except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; the policy decides
+        except PLUGIN_FAILURES as exc:
             self._impl.failed(self._exchange, "error", started_at, exc)
         else:
             self._source.taken.clear()
@@ -103,7 +103,7 @@ class Layer:
         except DeadlinePassedError as passed:
             self._impl.state.abandoned += passed.abandoned
             self._closing_failed("timeout", started_at, passed)
-        except Exception as exc:  # noqa: BLE001 - closing must reach the layers below
+        except PLUGIN_FAILURES as exc:
             self._closing_failed("error", started_at, exc)
 
     def _closing_failed(self, outcome: str, started_at: float, cause: BaseException) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-import uvicorn
-
+import chatproxy
 from chatproxy_graphs.demo import demo_registry
 from chatproxy_graphs.serve import create_app
 
@@ -19,7 +19,19 @@ def main() -> None:
     options = parser.parse_args()
     registry = demo_registry()
     sys.stdout.write(f"models: {', '.join(registry.list_graphs())}\n")
-    uvicorn.run(create_app(registry, demo=True), host=options.host, port=options.port)
+    app = create_app(registry, demo=True)
+    sys.exit(
+        chatproxy.serve(
+            lambda: (app, app.gateway),
+            chatproxy.ServerOptions(host=options.host, port=options.port),
+            on_ready=_tell,
+        )
+    )
+
+
+def _tell(urls: Sequence[str]) -> None:
+    sys.stdout.write(f"Uvicorn running on {', '.join(urls)} (Press CTRL+C to quit)\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("chatproxy_graphs")
 
+_TURN = 64  # after so many pieces others get their turn, also where a worker never waits
 _TRANSIENT = frozenset({408, 425, 429})
 
 
@@ -75,7 +76,7 @@ class Visit:
                 result = await self._call(ctx, deadline)
         except ApiError:
             raise
-        except (Exception, SystemExit, asyncio.CancelledError) as exc:  # one that exits leaves the gateway alive
+        except BaseException as exc:  # one that exits leaves the gateway alive
             raise self._described(exc, deadline) from exc
         finally:
             if scope.has_open:
@@ -117,8 +118,12 @@ class Visit:
             pieces.close()
         if not hasattr(pieces, "__aiter__"):
             raise self._failed("astream is no async generator")
+        count = 0
         try:
             async for piece in pieces:
+                count += 1
+                if count % _TURN == 0:
+                    await asyncio.sleep(0)
                 if type(piece) is str:
                     await saying.say(piece, ctx)
                 elif isinstance(piece, Context):

@@ -106,9 +106,9 @@ class Walk:
                 key = await key
             if key in edge.paths:
                 return edge.paths[key]
-        except ApiError:
+        except (ApiError, asyncio.CancelledError):
             raise
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:
             logger.exception("graph %r: the route of node %r failed", self.plan.name, name)
             raise RouteFailed(f"the route raised {type(exc).__name__}", **place) from exc
         known = ", ".join(sorted(map(repr, edge.paths)))
@@ -139,9 +139,9 @@ class Walk:
         except Conflict as exc:
             which = " and ".join(f"'{branch}'" for branch in exc.branches)
             raise MergeConflict(f"the branches {which} left different values of '{exc.name}'", **place) from exc
-        except ApiError:
+        except (ApiError, asyncio.CancelledError):
             raise
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:
             logger.exception("graph %r: the merge of node %r failed", self.plan.name, name)
             raise RunError(f"the merge raised {type(exc).__name__}", **place) from exc
         if merged is not None and not isinstance(merged, Context):

@@ -5,6 +5,7 @@ It runs a turn: who asks, which session, the state, the kit's own function, what
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -163,7 +164,9 @@ class _Run:
         """Await something of the kit's; what it raises becomes an `ApiError`."""
         try:
             return await work
-        except (Exception, SystemExit) as exc:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as exc:  # one that exits leaves the gateway alive
             error = self._handler.failed(self._ctx, exc)
             if error is exc:
                 raise
@@ -202,7 +205,9 @@ class _Run:
             if not pieces.begun:
                 raise WrongAnswerError("yielded nothing.")
             await self._save()
-        except (Exception, SystemExit) as exc:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as exc:  # one that exits leaves the gateway alive
             error = self._handler.failed(self._ctx, exc)
             if error is exc:
                 raise

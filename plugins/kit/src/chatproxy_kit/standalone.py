@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import uvicorn
+import chatproxy
+from chatproxy import ChatRequest, Model, Reply, RequestContext, ServerOptions, create_app
+from chatproxy.errors import NotFound, StartupError
 
-from chatproxy import ChatRequest, Model, Reply, RequestContext, create_app
-from chatproxy.errors import NotFound
+logger = logging.getLogger("chatproxy.kit")
 
-_CONNECTIONS = "chatproxy.server:GatewayProtocol"
-_DRAIN_S = 30
+_NOT_STARTED = 3
 
 
 class _NoOtherModel:
@@ -45,5 +47,30 @@ def application(plugin: object) -> Any:
 
 
 def serve(app: Any, host: str, port: int) -> None:
-    """Serve until a signal; running exchanges may go on for 30 seconds."""
-    uvicorn.run(app, host=host, port=port, http=_CONNECTIONS, timeout_graceful_shutdown=_DRAIN_S, access_log=False)
+    """Serve until a signal, by chatproxy's own server; streams that outlast the drain end with ``server_shutdown``.
+
+    Raises:
+        SystemExit: the start failed (3), or a second signal hurried the stop (128 + its number).
+    """
+    config = app.config
+    options = ServerOptions(
+        host=host,
+        port=port,
+        header_timeout_s=config.header_timeout_s,
+        body_timeout_s=config.body_timeout_s,
+        drain_timeout_s=config.drain_timeout_s,
+        max_body_bytes=config.max_body_bytes,
+        max_upload_bytes=config.max_upload_bytes,
+    )
+    try:
+        code = chatproxy.serve(lambda: (app, app.gateway), options, on_ready=_tell)
+    except StartupError as exc:
+        logger.critical("the server cannot start: %s", exc, exc_info=exc.__cause__)
+        raise SystemExit(_NOT_STARTED) from exc
+    if code:
+        raise SystemExit(code)
+
+
+def _tell(urls: Sequence[str]) -> None:
+    sys.stderr.write(f"INFO:     Uvicorn running on {', '.join(urls)} (Press CTRL+C to quit)\n")
+    sys.stderr.flush()

@@ -33,6 +33,10 @@ class CancelledByItselfError(Exception):
     """Code raised CancelledError while nobody had cancelled it."""
 
 
+class ExitedError(Exception):
+    """Code raised what is no `Exception`, such as SystemExit, which would end the event loop and all it serves."""
+
+
 @types.coroutine
 def stepped(work: Awaitable[Any], timeout_s: float | None, who: str) -> Generator[Any, Any, Any]:
     """Await something of a kit's.
@@ -44,6 +48,7 @@ def stepped(work: Awaitable[Any], timeout_s: float | None, who: str) -> Generato
     Raises:
         DeadlinePassedError: it took longer, also by blocking the event loop.
         CancelledByItselfError: it raised CancelledError of its own accord.
+        ExitedError: it raised something else that is no `Exception`.
         asyncio.CancelledError: the exchange was cancelled, also where the work swallowed that.
     """
     steps: Any = work if hasattr(work, "send") else _awaited(work)
@@ -53,10 +58,18 @@ def stepped(work: Awaitable[Any], timeout_s: float | None, who: str) -> Generato
     except StopIteration as stop:
         _check_block(perf_counter() - started_at, timeout_s, who)
         return stop.value
-    except asyncio.CancelledError as exc:
-        raise CancelledByItselfError(f"{who} raised CancelledError") from exc
+    except Exception:
+        raise
+    except BaseException as exc:
+        raise _of_its_own(exc, who) from exc
     _check_block(perf_counter() - started_at, None, who)
     return (yield from _Driver(steps, timeout_s, who).drive(waiting_for))
+
+
+def _of_its_own(exc: BaseException, who: str) -> Exception:
+    """The error for what code raised that nobody else had asked for, and that is no `Exception`."""
+    kind = CancelledByItselfError if isinstance(exc, asyncio.CancelledError) else ExitedError
+    return kind(f"{who} raised {type(exc).__name__}")
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:
@@ -84,6 +97,7 @@ class _Driver:
         "_deadline",
         "_fired",
         "_grace",
+        "_is_closed",
         "_is_late",
         "_is_over",
         "_steps",
@@ -104,6 +118,7 @@ class _Driver:
         self._deadline: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._fired = 0
+        self._is_closed = False
         self._is_late = False
         self._is_over = False
 
@@ -113,14 +128,16 @@ class _Driver:
             self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._pass_deadline)
         try:
             result = yield from self._drive(waiting_for)
-        except asyncio.CancelledError as exc:
-            if not self._settle():
-                raise CancelledByItselfError(f"{self._who} raised CancelledError") from exc
-            raise
         except BaseException as exc:
+            if self._is_closed:
+                raise
             if self._settle():  # whatever it made of its cancellation
+                if isinstance(exc, asyncio.CancelledError):
+                    raise
                 raise asyncio.CancelledError from exc
-            raise
+            if isinstance(exc, Exception):
+                raise
+            raise _of_its_own(exc, self._who) from exc
         finally:
             self._disarm()
         if self._settle():
@@ -149,6 +166,7 @@ class _Driver:
             try:
                 sent = yield waiting_for
             except GeneratorExit:
+                self._is_closed = True
                 self._abandon()
                 raise
             except asyncio.CancelledError as exc:
