@@ -40,6 +40,10 @@ class Piped:
         assert ready, "it writes nothing"
         return self._reader.read(1 << 16)
 
+    def reads_on(self) -> bytes:
+        """All that it writes until its end."""
+        return b"".join(iter(self.reads, b""))
+
     def stops_reading(self) -> None:
         """Close the pipe at this end."""
         self._reader.close()

@@ -253,7 +253,7 @@ def test_a_text_is_written_as_it_comes(start: Start, server: FaultServer) -> Non
 
     assert process.reads() == b"first"
     gate.open()
-    assert process.reads() == b" second"
+    assert process.reads_on() == b" second\n"
     assert process.wait() == 0
 
 
