@@ -64,14 +64,10 @@ def test_a_stream_is_closed_by_another_thread_while_it_is_read(blocking: ChatSer
     reader = threading.Thread(target=read)
     reader.start()
     reading.wait()
-    while reader.is_alive() and not outcome:
+    while reader.is_alive():  # once is enough where it reads by now
         stream.close()
         reader.join(0.05)
-        if server.open_connections == 0:
-            break
-    reader.join(5)
-    assert not reader.is_alive()
-    assert outcome == [[]] or isinstance(outcome[0], exceptions.ServerConnectionError)
+    assert outcome == [[]]
     server.wait_closed()
 
 

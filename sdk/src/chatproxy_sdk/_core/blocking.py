@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from threading import get_ident
 from typing import Any, TypeVar, cast
 
 import httpx
@@ -28,7 +29,7 @@ from chatproxy_sdk._core.flow import (
     fetch,
     stream,
 )
-from chatproxy_sdk._core.fuse import Fuse, own_stream
+from chatproxy_sdk._core.fuse import Fuse, own_stream, shut
 from chatproxy_sdk._core.terms import Answer, Call, Terms
 from chatproxy_sdk._core.wire import FAILURES, client_options, request_options, wire_fault
 
@@ -124,6 +125,8 @@ class _Exchange:
         self._connection = connection
         self._flow = flow
         self._body: Body | None = None
+        self._is_closed = False
+        self._reader: int | None = None
 
     def run_to_end(self) -> Any:
         """What the flow returns."""
@@ -137,19 +140,31 @@ class _Exchange:
         """What the flow has to show next: the head of a stream, or a chunk.
 
         Raises:
-            StopIteration: the flow is over.
+            StopIteration: the flow is over, or was closed meanwhile.
         """
+        self._reader = get_ident()
         try:
             return self._advance()
         except FaultError as exc:
-            self.close()
+            self._end()
+            if self._is_closed:
+                raise StopIteration from None
             raise self._connection.error_of(exc.fault) from exc.__cause__
         except BaseException:
-            self.close()
+            self._end()
             raise
+        finally:
+            self._reader = None
 
     def close(self) -> None:
-        """Close the answer, whatever is left of it."""
+        """Close the answer, whatever is left of it; another thread that reads it finds its end."""
+        self._is_closed = True
+        if self._reader in {None, get_ident()}:
+            self._end()
+        elif (body := self._body) is not None and (stream := own_stream(body.response)) is not None:
+            shut(stream)
+
+    def _end(self) -> None:
         self._flow.close()
         self._drop()
 
@@ -164,6 +179,8 @@ class _Exchange:
                 return step.chunks
             if isinstance(step, Opened):
                 return step.head
+            if self._is_closed:
+                raise StopIteration
             try:
                 result = self._do(step)
             except FAILURES as exc:

@@ -18,11 +18,22 @@ def own_stream(response: httpx.Response) -> Any:
     return response.extensions.get("network_stream") if response.http_version.startswith("HTTP/1") else None
 
 
+def shut(stream: Any) -> None:
+    """Shut a network stream's socket down: a thread that reads it finds the end, which closing would not tell it.
+
+    The method of SSLSocket would take the TLS layer away under the read.
+    """
+    found = stream.get_extra_info("socket")
+    if isinstance(found, socket.socket):
+        with suppress(OSError):
+            socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+
 class Fuse:
     """Shuts a network stream's socket down unless the context is left in time; what reads sees the end of the data."""
 
     def __init__(self, stream: Any, within_s: float) -> None:
-        self._socket = stream.get_extra_info("socket")
+        self._stream = stream
         self._lock = Lock()
         self._is_over = False
         self._timer = Timer(within_s, self._blow)
@@ -39,7 +50,5 @@ class Fuse:
 
     def _blow(self) -> None:
         with self._lock:
-            if not self._is_over and isinstance(self._socket, socket.socket):
-                # The method of SSLSocket would take the TLS layer away under the read.
-                with suppress(OSError):
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            if not self._is_over:
+                shut(self._stream)
