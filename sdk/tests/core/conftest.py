@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,12 +29,6 @@ def connect(request: pytest.FixtureRequest, server: FaultServer) -> Iterator[Con
     for driver in opened:
         driver.close()
     server.wait_closed()
-    if any(driver.connection.terms.base_url.startswith("https:") for driver in opened):
-        opened.clear()
-        with warnings.catch_warnings():
-            # After a failed handshake one transport, of which side is not known yet, is left to the garbage collector.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
 
 @pytest.fixture(params=[CHAT, STREAM], ids=["buffered", "streamed"])
